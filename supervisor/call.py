@@ -1,0 +1,432 @@
+"""One call, supervised: a source that never stops for a session, and sessions until all of it is said.
+
+The call owns what must survive a session: the ledger, the state, the pacing, the memory of how sessions ended. A
+session borrows them and dies. Whatever ends the call, everything heard is accounted for before `call_ended` is told.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import structlog
+import trio
+
+from .connection import Endpoint
+from .core.audio import AudioFormat
+from .core.closure import Closure, Verdict
+from .core.dialect import LISTEN_V1, Dialect
+from .core.fleet import Fleet, OpenFleet
+from .core.hearing import Ended, Said, Skipped
+from .core.judge import TAIL_ANY, Judge, Judgement
+from .core.ledger import Ledger
+from .core.pacing import Pacer
+from .core.pool import Pool
+from .core.problem import Exit, Problem
+from .core.retry import retrying
+from .core.settings import Settings
+from .core.state import CallState
+from .events import CallEnded, Event, GapReason, SessionClosed
+from .grid import PHASES, Grid
+from .session import STEADY, Complaint, Session, SpeechBegan, Told
+from .sources.feed import End, Feed, Filled, Source
+from .telling import Telling, billed
+
+Outcome = Literal["complete", "aborted", "gave_up", "stopped"]
+AHEAD = 2.0  # seconds of audio that a source which can wait is read ahead of what was sent
+BEHIND = 30.0  # seconds of backlog that are worth asking for finals often
+STARVED = 10.0  # seconds without call audio before a NET closure that make the next session prefer silence
+HEARD_DIFFERENTLY = 0.25  # seconds between what we sent and what the server says it heard
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What calls share and what they may not reach for themselves: time, chance, the fleet, where events go."""
+
+    grid: Grid
+    emit: Callable[[Event], None]
+    wall: Callable[[], str]  # RFC 3339, UTC
+    chance: random.Random
+    log: structlog.typing.FilteringBoundLogger
+    fleet: Fleet = field(default_factory=OpenFleet)
+    pool: Pool = field(default_factory=Pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One call as it was asked for."""
+
+    call_id: str
+    source: Source
+    endpoint: Callable[[AudioFormat], Awaitable[Endpoint]]  # asked for each attempt: keys change; raises Problem
+    settings: Settings = field(default_factory=Settings)
+    dialect: Dialect = LISTEN_V1
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    interims: bool = True  # tell them
+    utterances: bool = False  # end the utterances that a dead session leaves open
+    whole_finals: bool = False  # replay from the start of the last final: redaction must hear all of a number
+    realtime: bool = False  # take a source that can wait no faster than it was spoken
+    raw: bool = False
+    tap: Callable[[AudioFormat], Callable[[bytes], None]] | None = None  # sees the audio that goes out
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a call came out."""
+
+    outcome: Outcome
+    exit_code: Exit
+    ended: CallEnded
+    problem: Problem | None = None  # of the source
+
+
+class Call:
+    """`run` it once, in a nursery of whoever answers for it."""
+
+    def __init__(self, spec: Spec, world: World, phase: int = 0) -> None:
+        self.spec = spec
+        self.world = world
+        self.log = world.log.bind(call_id=spec.call_id)
+        self.status = "opening"  # for whoever watches: opening, listening, dialling, streaming, waiting, ended
+        self.session: Session | None = None
+        self.closures: list[SessionClosed] = []
+        self._phase = phase % PHASES
+        self._stop = trio.Event()
+        self._source_ended = False
+        self._problem: Problem | None = None
+        self._stalled_since: float | None = None  # the first session that ended since the last progress
+        self._barren = 0  # sessions in a row that came to nothing
+        self._last_uptime = 0.0
+        self._silence = False
+        self._judge = Judge(spec.dialect, spec.settings.retry.verdicts)
+        self._attempt = 1
+
+    # What others may ask
+
+    def stop(self) -> None:
+        """Say that the source ends here: what was heard is still delivered."""
+        self._stop.set()
+
+    @property
+    def heard(self) -> float:
+        return self.format.seconds(self.ledger.at.written)
+
+    @property
+    def acknowledged(self) -> float:
+        return self.format.seconds(self.ledger.at.acknowledged)
+
+    @property
+    def held(self) -> int:
+        return self.ledger.size
+
+    @property
+    def backlog(self) -> int:
+        return self.ledger.unacknowledged * self.format.frame_bytes
+
+    def give_way(self, size: int) -> None:
+        """Another call needs the memory more."""
+        self._lose_oldest(-(-size // self.format.frame_bytes))
+
+    # The call
+
+    async def run(self) -> Result:
+        """From the source's opening to `call_ended`; raises Problem if the source cannot be opened."""
+        async with self.spec.source.open() as feed:
+            self.format = feed.format
+            self.state = CallState.beginning(self.spec.call_id, self.format)
+            self.ledger = Ledger(self.format, self.state.at)
+            self.pacer = Pacer(self.format.sample_rate)
+            self.telling = Telling(
+                self.spec.call_id, self.format, self.world.emit, self.world.wall, self.spec.raw
+            )
+            self._tap = self.spec.tap(self.format) if self.spec.tap else None
+            self.telling.call_started(self.spec.source.label, self.spec.labels, self.spec.metadata)
+            return await self._run(feed)
+
+    async def _run(self, feed: Feed) -> Result:
+        result: Result | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._listen, feed, name="source")
+                self.status = "listening"
+                judgement = await self._sessions()
+                nursery.cancel_scope.cancel("the call is over")
+            result = self._result(judgement)
+        except Exception:
+            self.log.exception("call_crashed")
+            result = self._end("aborted", "aborted", Exit.BUG)
+        finally:
+            self.world.pool.leave(self)
+            self.status = "ended"
+            if result is None:  # cancelled
+                self._end("stopped", "stopped", Exit.UNDELIVERED)
+        return result
+
+    # The source
+
+    async def _listen(self, feed: Feed) -> None:
+        """Take what has come, at each tick; never wait for a session."""
+        reading = Pacer(self.format.sample_rate, rate=1.0, burst=0.2) if self.spec.realtime and not feed.live else None
+        warned = 0
+        while not self._source_ended:
+            stopping = self._stop.is_set()
+            await self._take(feed, reading)
+            for warning in feed.warnings[warned:]:
+                self.log.warning("source_suspicious", problem=warning)
+                warned += 1
+            if stopping:
+                self._source_ended = True
+            await self.world.grid.next(self._phase)
+
+    async def _take(self, feed: Feed, reading: Pacer | None) -> None:
+        while feed.live or self._wanted(reading):
+            taken = feed.take()
+            if taken is None:
+                return
+            if isinstance(taken, End):
+                self._source_ended, self._problem = True, taken.problem
+                return
+            before = self.ledger.at.written
+            if isinstance(taken, Filled):
+                self.ledger.fill(taken.frames)
+            else:
+                self.ledger.write(taken)
+            if reading:
+                reading.take(self.ledger.at.written - before)
+            if feed.live:
+                self._make_room()
+            else:
+                self.world.pool.update(self)
+
+    def _wanted(self, reading: Pacer | None) -> bool:
+        """A source that can wait is read a little ahead, and no further."""
+        sent = self.session.reader.position if self.session else self.ledger.at.acknowledged
+        capacity = self.format.frames(self.spec.settings.buffer.seconds)
+        return (
+            not self._stop.is_set()
+            and self.ledger.at.written - sent < self.format.frames(AHEAD)
+            and self.ledger.unacknowledged < capacity
+            and not self.world.pool.full
+            and (reading is None or reading.allowance(trio.current_time()) >= self.format.frames(0.1))
+        )
+
+    def _make_room(self) -> None:
+        excess = self.ledger.unacknowledged - self.format.frames(self.spec.settings.buffer.seconds)
+        if excess > 0:
+            self._lose_oldest(excess)
+        self.world.pool.update(self)
+
+    def _lose_oldest(self, frames: int) -> None:
+        for start, end in self.ledger.lose_oldest(frames):
+            self.telling.gap(start, end, "overflow")
+
+    # The sessions
+
+    async def _sessions(self) -> Judgement:
+        """Sessions, one after the other, until a verdict other than RETRY or too long without progress."""
+        loop = retrying(
+            self.spec.settings.retry,
+            self.world.chance,
+            room=self._room,
+            stalled=self._stalled,
+            before_sleep=self._before_sleep,
+            sleep=self._sleep,
+        )
+        judgement: Judgement = await loop(self._one_session)
+        return judgement
+
+    async def _one_session(self) -> Judgement:
+        await self._until_needed()
+        if self._source_ended and self.ledger.unacknowledged <= self.format.frames(TAIL_ANY):
+            return Judgement(Closure(), Verdict.COMPLETE)
+        self.status = "dialling"
+        while (wait := self.world.fleet.lease(self.spec.call_id, trio.current_time())) > 0:  # noqa: ASYNC110 - asked again, because others ask too
+            await trio.sleep(wait)
+        self.state.sessions += 1
+        try:
+            endpoint = await self.spec.endpoint(self.format)
+        except Problem as problem:
+            return self._close(Closure(reason=str(problem)), None)
+        session = self.session = self._new_session(endpoint)
+        try:
+            closure = await session.run()
+        except BaseException:
+            self._close(replace(session._closure([]), reason="stopped by our own side"), session, final=True)
+            raise
+        finally:
+            self.session = None
+        self.world.fleet.report(self.spec.call_id, closure, trio.current_time())
+        return self._close(closure, session)
+
+    def _new_session(self, endpoint: Endpoint) -> Session:
+        behind = self.format.seconds(self.ledger.unacknowledged) > BEHIND and self._last_uptime < STEADY
+        return Session(
+            endpoint=endpoint,
+            state=self.state,
+            ledger=self.ledger,
+            pacer=self.pacer,
+            dialect=self.spec.dialect,
+            settings=self.spec.settings.session,
+            grid=self.world.grid,
+            phase=self._phase + 1,
+            replay_from=self._replay_from(),
+            source_ended=lambda: self._source_ended,
+            opened=self._opened,
+            told=self._told,
+            progressed=self._progressed,
+            tap=self._tap,
+            silence=self._silence,
+            hurry=self._barren >= 2 or (behind and self.state.sessions > 1),
+        )
+
+    async def _until_needed(self) -> None:
+        """A session without audio to send dies of it: wait for some, or for the end."""
+        if self.spec.settings.session.dial == "eager" and self.state.sessions == 0:
+            return
+        enough = self.format.frames(TAIL_ANY)
+        while self.ledger.unacknowledged <= enough and not self._source_ended:
+            self.status = "listening"
+            self._stalled_since = None
+            await self.world.grid.next(self._phase + 1)
+
+    def _opened(self, request_id: str) -> None:
+        self.status = "streaming"
+        assert self.session
+        self.telling.session_opened(self.state.sessions, request_id, self._attempt, self.session.reader.position)
+        self.log.info("session_opened", session=self.state.sessions, request_id=request_id)
+
+    def _progressed(self) -> None:
+        """The watermark moved over call audio: forget the failures, and the audio that no replay will need."""
+        self._stalled_since = None
+        self._silence = False
+        self.ledger.release(self._replay_from())
+        self.world.pool.update(self)
+
+    def _replay_from(self) -> int:
+        margin = self.format.frames(self.spec.settings.buffer.margin)
+        return self.state.replay_from(margin, whole_finals=self.spec.whole_finals)
+
+    def _told(self, told: Told, message: str | bytes) -> None:
+        session = self.session
+        request_id = session.request_id if session else ""
+        match told:
+            case Said():
+                if told.is_final or self.spec.interims:
+                    self.telling.transcript(told, self.state.sessions, request_id, message)
+            case Skipped():
+                self.telling.gap(told.start, told.end, "server_skipped", told.channel if self.format.channels > 1 else None)
+            case Ended():
+                self.telling.utterance_end(told, self.state.sessions, message)
+            case SpeechBegan():
+                self.telling.speech_started(told.channel, told.at, self.state.sessions, message)
+            case Complaint():
+                self.log.warning("server_complained", session=self.state.sessions, request_id=request_id, what=told.what)
+
+    def _close(self, closure: Closure, session: Session | None, *, final: bool = False) -> Judgement:
+        """A session has ended: settle what it leaves behind, judge it; told now if no other will follow."""
+        self.state.billed += billed(closure)
+        self._last_uptime = closure.uptime
+        if closure.progress or self._stalled_since is None:
+            self._stalled_since = trio.current_time()
+        self._barren = 0 if closure.progress else self._barren + 1
+        if session:
+            ended = session.hearing.abandoned()
+            for each in ended if self.spec.utterances else ():
+                self.telling.utterance_end(each, self.state.sessions, None)
+            self._silence = self._starved(closure, session)
+        heard = closure.server_heard
+        if heard is not None and abs(heard - closure.sent) > HEARD_DIFFERENTLY:
+            self.log.warning(
+                "server_heard_differently", sent=round(closure.sent, 3), server_heard=heard, request_id=closure.request_id
+            )
+        tail = self.format.seconds(self.ledger.unacknowledged)
+        judgement = self._judge.judge(closure, ended=self._source_ended, tail=tail)
+        if final:
+            judgement = replace(judgement, verdict=Verdict.ABORT, advice="")
+        self._closing = (judgement, session, trio.current_time())
+        if judgement.verdict is not Verdict.RETRY:
+            self._tell_closed(None)
+        return judgement
+
+    def _starved(self, closure: Closure, session: Session) -> bool:
+        """The server ended it for want of audio, and had had none of the caller's for a while."""
+        quiet_since = session.last_audio if session.last_audio is not None else trio.current_time() - closure.uptime
+        return "net000" in closure.reason.lower().replace("-", "") and trio.current_time() - quiet_since >= STARVED
+
+    def _tell_closed(self, retry_in: float | None) -> None:
+        judgement, session, now = self._closing
+        ages = (session.last_audio, session.last_result) if session else (None, None)
+        event = self.telling.session_closed(
+            judgement,
+            session=self.state.sessions,
+            attempt=self._attempt,
+            retry_in=retry_in,
+            keepalives=session.keepalives if session else 0,
+            last_audio_age=None if ages[0] is None else now - ages[0],
+            last_result_age=None if ages[1] is None else now - ages[1],
+            backlog=self.ledger.unacknowledged,
+        )
+        self.closures.append(event)
+        del self.closures[:-100]
+        fields = {name: getattr(event, name) for name in event.__struct_fields__ if name not in ("v", "call_id", "time")}
+        tell = self.log.info if judgement.verdict is Verdict.COMPLETE else self.log.warning
+        tell("session_closed", **{name: value for name, value in fields.items() if value not in (None, "")})
+
+    def _before_sleep(self, judgement: Judgement, attempt: int, wait: float) -> None:
+        del judgement
+        self._attempt = attempt
+        self._tell_closed(wait)
+        self._attempt = attempt + 1
+        self.status = "waiting"
+
+    async def _sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    def _room(self) -> float:
+        """Seconds of audio that the buffer can still take."""
+        return self.spec.settings.buffer.seconds - self.format.seconds(self.ledger.unacknowledged)
+
+    def _stalled(self) -> float:
+        return 0.0 if self._stalled_since is None else trio.current_time() - self._stalled_since
+
+    # The end
+
+    def _result(self, judgement: Judgement) -> Result:
+        at = self.ledger.at
+        if judgement.verdict is Verdict.COMPLETE:
+            if judgement.answered:
+                for channel, watermark in enumerate(list(at.watermarks)):
+                    self.ledger.acknowledge(channel, watermark, at.written)
+            if judgement.skipped:
+                for start, end in self.ledger.lose(at.acknowledged, at.written):
+                    self.telling.gap(start, end, "server_skipped")
+            code = Exit.UNDELIVERED if at.lost_frames else Exit.OK
+            return self._end("complete", None, self._problem.exit_code if self._problem else code)
+        if judgement.verdict is Verdict.ABORT:
+            undecodable = judgement.exit_code is Exit.BAD_AUDIO
+            return self._end("aborted", "undecodable" if undecodable else "aborted", judgement.exit_code)
+        self._tell_closed(None)
+        return self._end("gave_up", "gave_up", Exit.GAVE_UP)
+
+    def _end(self, outcome: Outcome, reason: GapReason | None, exit_code: Exit) -> Result:
+        """Account for all that was heard, and say so."""
+        at = self.ledger.at
+        if reason:
+            for start, end in self.ledger.lose(at.acknowledged, at.written):
+                self.telling.gap(start, end, reason)
+        ended = self.telling.call_ended(outcome, self.state, self.ledger, self.closures[-1] if self.closures else None)
+        self.log.info(
+            "call_ended",
+            outcome=outcome,
+            sessions=ended.sessions,
+            heard=ended.audio.heard,
+            acknowledged=ended.audio.acknowledged,
+            lost=ended.audio.lost,
+            withheld=ended.audio.withheld,
+            replayed=ended.audio.replayed,
+            injected=ended.audio.injected,
+        )
+        return Result(outcome, exit_code, ended, self._problem)

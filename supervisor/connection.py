@@ -1,0 +1,262 @@
+"""One WebSocket, and the only module that knows trio-websocket.
+
+The library does the opening handshake, reading, pongs and the Close frames. It leaves five things open, and this module
+closes them: an opening handshake that is never answered, or cut short; a frame cut in two by a cancellation; a peer
+that stops reading; a closing that never ends; a Ping that comes after our own Close. What a caller sees is one
+exception, `Closed`, holding one `Closure`.
+
+Audio does not go through the library: one frame each 100 ms for hundreds of calls is most of what the process does, so
+it is framed here (RFC 6455 5.2) and put on the same wire. That is sound only while the library itself is not in the
+middle of anything, hence `ready`.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import h11
+import trio
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
+from wsproto.utilities import ProtocolError
+
+from .core.closure import Closure
+from .core.refusal import refusal, refusal_cut_short
+from .dial import Dial
+from .wire import Wire
+
+BINARY, PING = 0x82, 0x89  # FIN and the opcode
+HEAD = 8192  # bytes of an answer kept, in case it is cut short
+E = TypeVar("E", bound=Exception)
+QUEUE = 256  # messages that may wait for the receiver; beyond, the library stops reading and no pong is seen
+
+
+class Closed(Exception):
+    """The connection is over, for the reason its closure tells."""
+
+    def __init__(self, closure: Closure) -> None:
+        super().__init__(closure)
+        self.closure = closure
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One attempt to open a WebSocket: where, as whom, and how long at most."""
+
+    dial: Dial
+    host: str
+    resource: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    connect_timeout: float = 10.0
+    close_timeout: float = 1.0
+    entropy: Callable[[int], bytes] = os.urandom  # for masking keys, which nobody may guess (RFC 6455 10.3)
+
+
+class Connection:
+    """An open WebSocket."""
+
+    def __init__(self, ws: WebSocketConnection, stream: _WireStream, entropy: Callable[[int], bytes]) -> None:
+        self._ws = ws
+        self._stream = stream
+        self._entropy = entropy
+        self._leaving = False
+        headers = {name: value.decode("latin-1") for name, value in ws.handshake_headers}
+        self.request_id = headers.get(b"dg-request-id", "")
+
+    @property
+    def received_at(self) -> float:
+        """When the last bytes came, on trio's clock: any of them is a sign of life."""
+        return self._stream.received_at
+
+    @property
+    def ready(self) -> bool:
+        """A frame may be put: the wire is clear, nothing has closed and nobody is leaving."""
+        return not self._leaving and self._ws.closed is None and self._stream.wire.clear
+
+    def put(self, audio: bytes) -> None:
+        """Send audio as one binary message; raises Closed if the wire is dead. Only while `ready`."""
+        assert audio, "an empty binary message is a request to end the stream"
+        self._frame(BINARY, audio)
+
+    def ping(self) -> None:
+        """Send a ping. Whatever comes next is the answer."""
+        self._frame(PING, b"")
+
+    def _frame(self, opcode: int, payload: bytes) -> None:
+        try:
+            self._stream.wire.put(masked_frame(opcode, payload, self._entropy(4)))
+        except trio.BrokenResourceError as error:
+            raise Closed(self._closure(str(error))) from None
+
+    async def say(self, text: str) -> None:
+        """Send a text message, bounded by the wire's timeout; raises Closed."""
+        try:
+            await self._ws.send_message(text)
+        except ConnectionClosed:
+            raise Closed(self._closure()) from None
+
+    async def hear(self) -> str | bytes:
+        """The next message; raises Closed when all that came before the end has been heard."""
+        try:
+            message: str | bytes = await self._ws.get_message()
+        except ConnectionClosed:
+            raise Closed(self._closure()) from None
+        return message
+
+    def unheard(self) -> list[str | bytes]:
+        """The messages that have come and that nobody has taken."""
+        messages: list[str | bytes] = []
+        while True:
+            try:
+                messages.append(self._ws._recv_channel.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError, trio.BrokenResourceError):
+                return messages
+
+    async def _leave(self, timeout: float) -> None:
+        self._leaving = True
+        with trio.move_on_after(timeout, shield=True):
+            await self._ws.aclose()
+
+    def _closure(self, why: str = "") -> Closure:
+        seen = self._ws.closed
+        if seen is None or int(seen.code) == 1006:
+            return Closure(code=1006, reason=why or self._stream.broke, opened=True)
+        return Closure(code=int(seen.code), reason=seen.reason or "", opened=True)
+
+
+@asynccontextmanager
+async def connect(endpoint: Endpoint) -> AsyncIterator[Connection]:
+    """Open one WebSocket; leave within the endpoint's timeouts, with the socket closed. Raises Closed."""
+    deadline = trio.current_time() + endpoint.connect_timeout
+    stream = _WireStream(await _dial(endpoint, deadline))
+    closure, connection = None, None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.wire.run, name="flusher")
+            connection = await _handshake(endpoint, stream, nursery, deadline)
+            try:
+                yield connection
+            finally:
+                await connection._leave(endpoint.close_timeout)
+                nursery.cancel_scope.cancel("the session is over")
+    except* ConnectionRejected as group:
+        rejected = first(group)
+        closure = refusal(rejected.status_code, rejected.headers or (), rejected.body or stream.body)
+    except* ConnectionClosed:
+        closure = connection._closure() if connection else refusal_cut_short(stream.head, stream.broke)
+    except* (ProtocolError, h11.ProtocolError) as group:
+        # The reader answers a Ping that arrives after our own Close, which wsproto does not allow.
+        if connection is None:
+            closure = refusal_cut_short(stream.head, f"the answer is not HTTP: {first(group)}")
+        elif not connection._leaving:
+            closure = Closure(code=1002, reason=str(first(group)), opened=True)
+    finally:
+        stream.wire.close()
+    if closure:
+        raise Closed(closure)
+
+
+async def _dial(endpoint: Endpoint, deadline: float) -> Wire:
+    try:
+        with trio.fail_at(deadline):
+            return await endpoint.dial()
+    except trio.TooSlowError:
+        raise Closed(Closure(reason=f"cannot reach {endpoint.host}: no answer in time")) from None
+    except (OSError, trio.BrokenResourceError) as error:
+        raise Closed(Closure(reason=str(error))) from error
+
+
+async def _handshake(
+    endpoint: Endpoint, stream: _WireStream, nursery: trio.Nursery, deadline: float
+) -> Connection:
+    with trio.move_on_at(deadline) as waiting:
+        nursery.start_soon(_cancel_when, stream.hung_up, waiting)
+        ws = await wrap_client_stream(
+            nursery,
+            stream,  # type: ignore[arg-type]  # any stream will do, as the docstring says
+            endpoint.host,
+            endpoint.resource,
+            extra_headers=list(endpoint.headers),
+            message_queue_size=QUEUE,
+        )
+        return Connection(ws, stream, endpoint.entropy)
+    # The library never reports an answer that ends with the connection rather than by its own length.
+    why = stream.broke if stream.hung_up.is_set() else "the upgrade was not answered in time"
+    raise Closed(refusal_cut_short(stream.head, why))
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel("the peer hung up")
+
+
+class _WireStream(trio.abc.Stream):
+    """A wire as the library knows streams. A send is whole or the wire dies, so cancelling one harms nothing."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.head = b""  # what came first
+        self.broke = ""  # why nothing comes any more
+        self.hung_up = trio.Event()
+        self.received_at = trio.current_time()
+
+    @property
+    def body(self) -> bytes:
+        return self.head.partition(b"\r\n\r\n")[2]
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.wire.put(bytes(data))
+        await self.wire.drained()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.wire.drained()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        del max_bytes  # the library asks for no more than a wire reads
+        try:
+            data = await self.wire.receive()
+        except trio.BrokenResourceError as error:
+            self._hang_up(str(error))
+            raise
+        self.received_at = trio.current_time()
+        if len(self.head) < HEAD:
+            self.head += data[: HEAD - len(self.head)]
+        if not data:
+            self._hang_up("the peer hung up")
+        return data
+
+    def _hang_up(self, why: str) -> None:
+        self.broke = self.broke or why
+        self.hung_up.set()
+
+    async def aclose(self) -> None:
+        self._hang_up("closed after a protocol error")
+        self.wire.close()
+        await trio.lowlevel.checkpoint()
+
+
+def masked_frame(opcode: int, payload: bytes, key: bytes) -> bytes:
+    """A client's frame (RFC 6455 5.2 and 5.3), masked in one operation on whole numbers.
+
+    >>> masked_frame(0x81, b"Hello", bytes.fromhex("37fa213d")).hex()     # RFC 6455 5.7
+    '818537fa213d7f9f4d5158'
+    """
+    size = len(payload)
+    if size < 126:
+        header = bytes((opcode, 0x80 | size))
+    elif size < 65536:
+        header = struct.pack("!BBH", opcode, 0x80 | 126, size)
+    else:
+        header = struct.pack("!BBQ", opcode, 0x80 | 127, size)
+    mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
+    return header + key + (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
+
+
+def first(group: ExceptionGroup[E]) -> E:
+    """One exception of those that ended the tasks: they all tell of the same connection."""
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, ExceptionGroup) else error

@@ -1,0 +1,342 @@
+"""The seam: whatever is replayed, each spoken word is delivered once, in order, where it was spoken.
+
+The model is a caller who says numbered words at known places, and a server that hears any stretch of them, tells finals
+that end where it likes and places words a little wrongly.
+"""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.core.audio import AudioFormat
+from supervisor.core.hearing import Hearing, Said, Skipped
+from supervisor.core.ledger import Ledger
+from supervisor.core.messages import Alternative, HeardWord, Hypotheses, Results, SpeechStarted, UtteranceEnd
+from supervisor.core.state import CallState
+from supervisor.core.timeline import Timeline
+
+RATE = 1000
+FORMAT = AudioFormat("mulaw", RATE, 1)
+MARGIN = RATE
+
+
+class Talk:
+    """A call and the server's side of it. The caller says word n from n*0.4+0.1 to n*0.4+0.4 s."""
+
+    def __init__(self, audio_format=FORMAT, *, whole_finals=False):
+        self.state = CallState.beginning("call", audio_format)
+        self.ledger = Ledger(audio_format, self.state.at)
+        self.delivered: list[str] = []
+        self.said: list[Said] = []
+        self.skipped: list[Skipped] = []
+        self.whole_finals = whole_finals
+        self.connect()
+
+    def connect(self):
+        self.timeline = Timeline(RATE)
+        self.hearing = Hearing(self.state, self.ledger, self.timeline)
+        self.reader = self.ledger.reader(self.state.replay_from(MARGIN, whole_finals=self.whole_finals))
+        self.told = 0  # frames of this session that are in a final
+        self.session_places: list[int | None] = []
+
+    def send(self, frames):
+        if audio := self.reader.peek(frames):
+            count = len(audio) // self.ledger.format.frame_bytes
+            self.timeline.sent(self.reader.position, count)
+            self.session_places += range(self.reader.position, self.reader.position + count)
+            self.reader.advance(count)
+
+    def silence(self, frames):
+        self.timeline.silence(frames)
+        self.session_places += [None] * frames
+        self.ledger.at.injected_frames += frames
+
+    def final(self, end, shift=0, *, channel=0, is_final=True):
+        """A result for what this session heard from the last final to `end`; each word moved by `shift` frames."""
+        end = min(end, len(self.session_places))
+        words = []
+        seen = {}
+        for index in range(self.told, end):
+            place = self.session_places[index]
+            if place is not None and place % 400 >= 100:
+                first, count = seen.get(place // 400, (index, 0))
+                seen[place // 400] = (first, count + 1)
+        for number, (first, count) in seen.items():
+            if count >= 200:  # more than half of the word was there
+                words.append(
+                    HeardWord(f"w{number}", max(0, first + shift) / RATE, max(0, first + count + shift) / RATE, 0.9)
+                )
+        results = Results(
+            start=self.told / RATE,
+            duration=(end - self.told) / RATE,
+            channel=Hypotheses((Alternative(" ".join(word.word for word in words), 0.9, tuple(words)),)),
+            is_final=is_final,
+            channel_index=(channel, 1),
+        )
+        out = self.hearing.results(results)
+        if is_final:
+            self.told = end
+            self.said += [each for each in out if isinstance(each, Said)]
+            self.skipped += [each for each in out if isinstance(each, Skipped)]
+            self.delivered += [word.word for each in out if isinstance(each, Said) for word in each.words]
+        return out
+
+    def cut_at_a_pause(self, end):
+        """The nearest session time at or before `end` where the caller says nothing: finals end between words."""
+        end = min(end, len(self.session_places))
+        while end > self.told:
+            place = self.session_places[end - 1]
+            if place is None or place % 400 < 100:
+                return end
+            end -= 1
+        return end
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(50, 1500)),
+        st.tuples(st.just("send"), st.integers(20, 2000)),
+        st.tuples(st.just("final"), st.integers(0, 4000)),
+        st.tuples(st.just("silence"), st.integers(10, 500)),
+        st.tuples(st.just("drop"), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(STEPS, st.randoms(use_true_random=False))
+def test_every_word_once_in_order_and_in_its_place(steps, chance):
+    """Any interleaving of speech, finals, silence of ours and dropped connections; words wobble by up to 80 ms."""
+    talk = Talk()
+    for step, argument in steps:
+        play(talk, step, argument, chance)
+    finish(talk)
+    heard = talk.state.at.written
+    complete = [f"w{n}" for n in range(heard // 400 + 1) if n * 400 + 100 + 200 <= heard]
+    assert talk.delivered in (complete, complete[:-1])  # the last may be half said
+    for said in talk.said:
+        for word in said.words:
+            assert abs(word.start - (int(word.word[1:]) * 400 + 100)) <= 80 + 200
+    assert [said.seq for said in talk.said] == list(range(len(talk.said)))
+    at = talk.state.at
+    assert at.lost_frames == 0
+    assert at.acknowledged_frames + talk.ledger.unfinished() == at.heard_frames
+
+
+def play(talk: Talk, step: str, argument: int, chance: random.Random):
+    if step == "write":
+        talk.ledger.write(b"x" * argument)
+    elif step == "send":
+        talk.send(argument)
+    elif step == "final":
+        end = talk.cut_at_a_pause(talk.told + argument)
+        if end > talk.told:
+            talk.final(end, chance.randint(-80, 80))
+    elif step == "silence":
+        if talk.session_places and talk.session_places[-1] is not None and talk.session_places[-1] % 400 < 100:
+            talk.silence(argument)
+    else:
+        talk.connect()
+    talk.ledger.release(talk.state.replay_from(MARGIN, whole_finals=talk.whole_finals))
+
+
+def finish(talk: Talk):
+    while talk.reader.backlog:
+        talk.send(1000)
+    talk.final(len(talk.session_places), 0)
+
+
+def test_the_same_word_three_times_is_said_three_times():
+    """Each delivered word can be repeated once: "no, no, no" is not one "no"."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 3000)
+    talk.send(3000)
+
+    def say(start, *places):
+        words = tuple(HeardWord("no", a / RATE, (a + 200) / RATE, 0.9) for a in places)
+        end = max(places) + 200
+        results = Results(
+            start=start / RATE,
+            duration=(end - start) / RATE,
+            channel=Hypotheses((Alternative("no", 0.9, words),)),
+            is_final=True,
+        )
+        return [len(each.words) for each in talk.hearing.results(results) if isinstance(each, Said)]
+
+    assert say(0, 1000, 1250) == [2]
+    talk.connect()
+    talk.send(3000)
+    assert talk.reader.position == 3000
+    assert say(0, 550 + 30, 800 + 30, 1050 + 30) == [1]  # this session began at 450: two again, one new
+
+
+def test_a_short_word_pushed_before_the_watermark_is_not_lost():
+    """It follows the repetition of the last delivered word, so it is new wherever its middle fell."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 5000)
+    talk.send(2000)
+    talk.final(2000)
+    last = talk.delivered[-1]
+    watermark = talk.state.at.watermarks[0]
+    talk.connect()
+    talk.send(5000)
+    began = talk.session_places[0]
+    spoken = talk.state.channels[0].recent[-1]
+    words = (
+        HeardWord(last, (spoken.start - 90 - began) / RATE, (spoken.end - 90 - began) / RATE, 0.9),
+        HeardWord("I", (watermark - 95 - began) / RATE, (watermark - 35 - began) / RATE, 0.9),
+    )
+    results = Results(start=0, duration=2.0, channel=Hypotheses((Alternative("w I", 0.9, words),)), is_final=True)
+    (said,) = talk.hearing.results(results)
+    assert [word.word for word in said.words] == ["I"]
+    assert said.replayed
+
+
+def test_a_final_left_wordless_moves_the_watermark_and_keeps_its_speech_final():
+    talk = Talk()
+    talk.ledger.write(b"x" * 3000)
+    talk.send(2000)
+    talk.final(2000)
+    talk.connect()
+    talk.send(1400)  # from 1 s to 2.4 s: only the first word after 2 s is missing
+    word = HeardWord("w4", 0.7, 1.0, 0.9)
+    results = Results(
+        start=0, duration=1.05, channel=Hypotheses((Alternative("w4", 0.9, (word,)),)), is_final=True, speech_final=True
+    )
+    (said,) = talk.hearing.results(results)
+    assert (said.text, said.words, said.speech_final, said.seq) == ("", (), True, 1)
+    assert talk.state.at.watermarks[0] == 2050
+    assert talk.state.at.duplicate_frames == 1000
+
+
+def test_a_hole_between_two_finals_is_a_gap():
+    talk = Talk()
+    talk.ledger.write(b"x" * 6000)
+    talk.send(6000)
+    talk.final(2000)
+    talk.told = 2400
+    talk.final(4000)
+    assert talk.skipped == []  # 0.4 s is a breath
+    talk.told = 4600
+    talk.final(6000)
+    assert talk.skipped == [Skipped(0, 4000, 4600)]
+    at = talk.state.at
+    assert (at.acknowledged, at.acknowledged_frames, at.lost_frames) == (6000, 5400, 600)
+
+
+def test_what_was_lost_stays_lost_though_a_final_comes_for_it():
+    talk = Talk()
+    talk.ledger.write(b"x" * 4000)
+    talk.send(4000)
+    talk.ledger.lose_oldest(2000)
+    talk.final(4000)
+    assert talk.delivered == ["w5", "w6", "w7", "w8", "w9"]
+    assert (talk.state.at.lost_frames, talk.state.at.acknowledged_frames) == (2000, 2000)
+
+
+def test_redaction_hears_the_last_final_again_from_its_start():
+    talk = Talk(whole_finals=True)
+    talk.ledger.write(b"x" * 9000)
+    talk.send(9000)
+    talk.final(2000)
+    talk.final(8000)
+    talk.connect()
+    assert talk.reader.position == 2000
+    talk.send(9000)
+    talk.final(7000)
+    assert talk.delivered == [f"w{n}" for n in range(22)]
+
+
+def test_channels_have_each_their_own_seam():
+    """The call is acknowledged as far as its slowest channel, and each channel is cut at its own watermark."""
+    stereo = AudioFormat("mulaw", RATE, 2)
+    talk = Talk(stereo)
+    talk.ledger.write(b"xy" * 4000)
+    talk.send(4000)
+    talk.final(4000, channel=0)
+    talk.told = 0
+    talk.final(1600, channel=1)
+    assert talk.state.at.watermarks == [4000, 1600]
+    assert talk.state.at.acknowledged == 1600
+    talk.connect()
+    assert talk.reader.position == 600
+    talk.send(4000)
+    before = len(talk.delivered)
+    talk.final(3400, channel=0)
+    assert len(talk.delivered) == before
+    talk.told = 0
+    talk.final(3400, channel=1)
+    assert talk.delivered[before:] == [f"w{n}" for n in range(4, 10)]
+    assert talk.state.at.acknowledged == 4000
+    assert talk.hearing.results(Results(0, 1, Hypotheses(), channel_index=(7, 9))) == []
+
+
+def test_interims_are_cut_too_and_replaced():
+    talk = Talk()
+    talk.ledger.write(b"x" * 4000)
+    talk.send(2000)
+    talk.final(1600)
+    (interim,) = talk.final(2000, is_final=False)
+    assert (interim.text, interim.segment, interim.seq, interim.is_final) == ("w4", 1, None, False)
+    talk.connect()
+    talk.send(4000)
+    (interim,) = talk.final(1400, is_final=False)
+    assert (interim.text, interim.segment, interim.start) == ("w4", 1, 1700)
+    told = talk.final(1000, is_final=True)  # ends at 1.6 s: nothing new, but the interim that is out must be replaced
+    assert [(each.text, each.segment) for each in told] == [("", 1)]
+
+
+def test_a_server_without_words_is_cut_by_whole_finals():
+    talk = Talk()
+    talk.ledger.write(b"x" * 4000)
+    talk.send(4000)
+    whole = Results(0, 2.0, Hypotheses((Alternative("all of it"),)), is_final=True)
+    assert [each.text for each in talk.hearing.results(whole)] == ["all of it"]
+    talk.connect()
+    talk.send(4000)
+    again = Results(0, 1.0, Hypotheses((Alternative("of it"),)), is_final=True)
+    assert talk.hearing.results(again) == []
+    more = Results(1.0, 1.5, Hypotheses((Alternative("and more"),)), is_final=True)
+    assert [each.text for each in talk.hearing.results(more)] == ["and more"]
+
+
+def test_utterances_are_told_once_and_ended_when_their_session_dies():
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(3000)
+    assert talk.hearing.speech_started(SpeechStarted(0.1)) == 100
+    assert talk.hearing.speech_started(SpeechStarted(0.1)) is None
+    talk.final(2000)
+    ended = talk.hearing.utterance_end(UtteranceEnd(2.0))
+    assert (ended.at, ended.synthesized) == (2000, False)
+    assert talk.hearing.utterance_end(UtteranceEnd(2.0)) is None
+    assert talk.hearing.utterance_end(UtteranceEnd(-1)) is None  # nothing was said since
+    talk.final(3000)
+    (left,) = talk.hearing.abandoned()
+    assert (left.channel, left.at, left.synthesized) == (0, 2800, True)
+    assert talk.hearing.abandoned() == []
+    talk.connect()
+    talk.send(2000)
+    assert talk.hearing.speech_started(SpeechStarted(0.5)) is None  # 2.5 s: finalised long ago
+    assert talk.hearing.utterance_end(UtteranceEnd(0.8)) is None  # 2.8 s: told
+    talk.final(2000)
+    assert talk.hearing.utterance_end(UtteranceEnd(-1)).at is None
+    assert talk.hearing.utterance_end(UtteranceEnd(1, (3, 4))) is None
+    assert talk.hearing.speech_started(SpeechStarted(1, (3, 4))) is None
+
+
+def test_words_heard_in_our_own_silence_are_nobodys():
+    talk = Talk()
+    talk.ledger.write(b"x" * 2000)
+    talk.send(2000)
+    talk.silence(2000)
+    words = (HeardWord("noise", 2.5, 2.9, 0.4), HeardWord("blip", 1.0, 1.0, 0.4))
+    results = Results(0, 4.0, Hypotheses((Alternative("noise blip", 0.4, words),)), is_final=True)
+    (said,) = talk.hearing.results(results)
+    assert [word.word for word in said.words] == ["blip"]
+    assert said.text == "blip"
+    assert talk.state.at.acknowledged == 2000
