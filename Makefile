@@ -1,0 +1,47 @@
+# `make demo` shows what this is, `make test` proves it. Both make their own .venv and need Python 3.11, git and make.
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# What ruff's ASYNC rules lack: cancel scopes and generators, cleanup that waits, nurseries, exception groups.
+ASYNC := ASYNC101,ASYNC102,ASYNC111,ASYNC113,ASYNC119,ASYNC121,ASYNC123,ASYNC900
+
+.PHONY: demo test check format bench emulate
+.NOTPARALLEL:
+
+demo: .venv/demo
+	@$(BIN)/stream-supervisor demo $(ARGS)
+
+test: .venv/dev
+	@$(BIN)/pytest --cov $(ARGS)
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@echo "$(BIN)/flake8-async supervisor"
+	@find supervisor -name '*.py' -exec $(BIN)/flake8-async --enable $(ASYNC) {} +
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+emulate: .venv/demo
+	@$(BIN)/stream-supervisor emulate $(ARGS)
+
+# Without --no-compile the environment would be a third larger, for modules that are never imported.
+.venv/demo: pyproject.toml | $(BIN)/pip
+	@echo "Installing the demo into .venv: about 60 MB to download, 140 MB on disk" >&2
+	@$(PIP) install --no-compile --only-binary pocketsphinx --editable '.[demo]' \
+	    || $(PIP) install --no-compile --editable . rich
+	@touch $@
+
+.venv/dev: .venv/demo
+	@echo "Installing the tools of the tests into .venv" >&2
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $@.txt
+	@$(PIP) install --requirement $@.txt
+	@touch $@
+
+# pip 25.1 could read the group itself, but Python 3.11 brings an older one.
+$(BIN)/pip:
+	@python=$$(.ci/needs) && $$python -m venv .venv
