@@ -1,0 +1,92 @@
+"""The events of all calls into one descriptor: standard output, or a file that was named.
+
+A reader that stops reading holds up a thread, never a call; one that has gone ends the output at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.events import CallEnded, Event
+from supervisor.sinks.encoding import Form, lines_of
+from supervisor.sinks.lines import WholeLines, Write, open_named
+from supervisor.sinks.outbox import Outbox
+from supervisor.sinks.writing import FULL, InThread, OneThread, Written, not_written, write_out
+
+
+class LinesSink:
+    """One line for each event, written at once, in the order they came."""
+
+    def __init__(
+        self,
+        open_lines: Callable[[], WholeLines],
+        *,
+        log: FilteringBoundLogger,
+        form: Form = "jsonl",
+        interims: bool = False,
+        patience: float = 30.0,
+        in_thread: InThread | None = None,
+        committed: Callable[[Event], None] = lambda _: None,
+    ) -> None:
+        self._open_lines = open_lines
+        self._lines = lines_of(form)
+        self._log = log
+        self._outbox = Outbox(interims=interims)
+        self._patience = patience
+        self._in_thread = in_thread or OneThread()
+        self._committed = committed
+
+    def offer(self, event: Event) -> None:
+        self._outbox.offer(event)
+
+    def close(self) -> None:
+        self._outbox.close()
+
+    @property
+    def backlog(self) -> int:
+        return len(self._outbox)
+
+    def undelivered(self) -> list[Event]:
+        return self._outbox.events()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        try:
+            output = await self._in_thread(self._open_lines)
+        except OSError as error:
+            raise not_written(error) from error
+
+        def write(events: Sequence[Event]) -> Written:
+            count, error = output.append([self._lines.line(event) for event in events])
+            for event in events[:count]:
+                if isinstance(event, CallEnded):
+                    self._lines.forget(event.call_id)
+            return count, error
+
+        task_status.started()
+        await write_out(
+            self._outbox, write, log=self._log, in_thread=self._in_thread,
+            patience=self._patience, passing=FULL, committed=self._committed,
+        )  # fmt: skip
+        await self._in_thread(output.close)
+
+
+def standard_output(*, write: Write = os.write) -> WholeLines:
+    """Of this process; not the descriptor itself but a copy, which may be closed. Raises OSError where there is none."""
+    if sys.stdout is None:  # its number may by now be another file's
+        raise OSError(0, "it is closed", "standard output")
+    return WholeLines(os.dup(sys.stdout.fileno()), name="standard output", write=write)
+
+
+def stdout_sink(*, log: FilteringBoundLogger, form: Form = "jsonl", interims: bool = False) -> LinesSink:
+    return LinesSink(standard_output, log=log, form=form, interims=interims)
+
+
+def named_file_sink(path: Path, *, log: FilteringBoundLogger, form: Form = "jsonl", interims: bool = False) -> LinesSink:
+    """What is in the file already stays; the events come after it."""
+    return LinesSink(lambda: open_named(path), log=log, form=form, interims=interims)
