@@ -1,0 +1,103 @@
+"""The server as one call needs it: an endpoint for each attempt, and what its options mean for what is told.
+
+Made once for all calls, because a TLS context costs as much as a thousand frames; asked once by each call, because only
+the call knows its audio, and audio decides what may be sent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from . import __version__
+from .connection import Endpoint
+from .core.audio import AudioFormat
+from .core.options import check_options, check_url, hide_secrets, listen_url
+from .core.options.spelling import Value
+from .core.problem import Exit, Problem
+from .core.settings import SessionSettings
+from .credential import DEFAULT_VARIABLE, FORMS, Credential
+from .dial import route
+
+DEEPGRAM = "deepgram.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one call gets."""
+
+    endpoint: Callable[[], Awaitable[Endpoint]]  # asked for each attempt, for keys change; raises Problem
+    interims: bool = True  # tell them
+    utterances: bool = False  # end those that a dead session leaves open
+    whole_finals: bool = False  # replay from the start of the last final: redaction must hear all of a number
+    warnings: tuple[str, ...] = ()
+
+
+Offer = Callable[[AudioFormat, str], Service]  # from a call's audio and its session id; raises Problem
+
+
+class Deepgram:
+    """Deepgram, or what speaks its protocol. Raises Problem for a URL or a CA file that cannot be used."""
+
+    def __init__(
+        self,
+        url: str,
+        credential: Credential | None = None,
+        *,
+        ca: str = "",
+        settings: SessionSettings | None = None,
+        environ: Mapping[str, str] = os.environ,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.url = check_url(url, credential is not None)
+        host = urlsplit(self.url).hostname or ""
+        if credential is None and (host == DEEPGRAM or host.endswith("." + DEEPGRAM)):
+            raise Problem(
+                "no Deepgram key", f"export it as {DEFAULT_VARIABLE}, or say where it is: {FORMS}", Exit.CONFIG
+            )
+        self._credential = credential
+        self._settings = settings or SessionSettings()
+        self._entropy = entropy
+        self._dial = route(self.url, ca=ca, environ=environ, send_timeout=self._settings.send_timeout).dial
+
+    def check(self) -> tuple[str, ...]:
+        """Warnings about the key, which is looked at; raises Problem."""
+        return self._credential.check() if self._credential else ()
+
+    def offer(self, options: Mapping[str, Value]) -> Offer:
+        """What calls with these options are offered."""
+        return lambda audio, session_id: self._service(options, audio, session_id)
+
+    def address(self, options: Mapping[str, Value], audio: AudioFormat) -> str:
+        """The whole URL for some audio, fit to be printed; raises Problem."""
+        return hide_secrets(listen_url(self.url, check_options(options, audio, self.url).query))
+
+    def _service(self, options: Mapping[str, Value], audio: AudioFormat, session_id: str) -> Service:
+        checked = check_options(options, audio, self.url)
+        parts = urlsplit(listen_url(self.url, checked.query))
+        credential = self._credential
+        fixed = (
+            (b"User-Agent", f"stream-supervisor/{__version__}".encode()),
+            (b"x-deepgram-session-id", session_id.encode()),
+        )
+
+        async def endpoint() -> Endpoint:
+            key = ((b"Authorization", (await credential.authorization()).encode()),) if credential else ()
+            return Endpoint(
+                dial=self._dial,
+                host=parts.netloc,
+                resource=f"{parts.path}?{parts.query}",
+                headers=(*key, *fixed),
+                connect_timeout=self._settings.connect_timeout,
+                entropy=self._entropy,
+            )
+
+        return Service(
+            endpoint,
+            interims=checked.show_interims,
+            utterances=any(key == "utterance_end_ms" for key, _ in checked.query),
+            whole_finals=checked.redacts,
+            warnings=checked.warnings,
+        )
