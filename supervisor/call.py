@@ -7,7 +7,8 @@ session borrows them and dies. Whatever ends the call, everything heard is accou
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -22,7 +23,7 @@ from .core.fleet import Fleet, OpenFleet
 from .core.hearing import Ended, Said, Skipped
 from .core.judge import TAIL_ANY, Judge, Judgement
 from .core.ledger import Ledger
-from .core.pacing import Pacer
+from .core.pacing import RATE, Pacer
 from .core.pool import Pool
 from .core.problem import Exit, Problem
 from .core.retry import retrying
@@ -30,6 +31,7 @@ from .core.settings import Settings
 from .core.state import CallState
 from .events import CallEnded, Event, GapReason, SessionClosed
 from .grid import PHASES, Grid
+from .service import Offer
 from .session import STEADY, Complaint, Session, SpeechBegan, Told
 from .sources.feed import End, Feed, Filled, Source
 from .telling import Telling, billed
@@ -60,14 +62,11 @@ class Spec:
 
     call_id: str
     source: Source
-    endpoint: Callable[[AudioFormat], Awaitable[Endpoint]]  # asked for each attempt: keys change; raises Problem
+    offer: Offer
     settings: Settings = field(default_factory=Settings)
     dialect: Dialect = LISTEN_V1
     metadata: Mapping[str, str] = field(default_factory=dict)
     labels: Sequence[str] = ()
-    interims: bool = True  # tell them
-    utterances: bool = False  # end the utterances that a dead session leaves open
-    whole_finals: bool = False  # replay from the start of the last final: redaction must hear all of a number
     realtime: bool = False  # take a source that can wait no faster than it was spoken
     raw: bool = False
     tap: Callable[[AudioFormat], Callable[[bytes], None]] | None = None  # sees the audio that goes out
@@ -94,6 +93,8 @@ class Call:
         self.session: Session | None = None
         self.closures: list[SessionClosed] = []
         self._phase = phase % PHASES
+        self._duration: float | None = None
+        self.opened = trio.Event()
         self._stop = trio.Event()
         self._source_ended = False
         self._problem: Problem | None = None
@@ -119,6 +120,14 @@ class Call:
         return self.format.seconds(self.ledger.at.acknowledged)
 
     @property
+    def left(self) -> float | None:
+        """Seconds that the rest will take to be heard, where the source knows how much there is."""
+        if self._duration is None:
+            return None
+        speed = 1.0 if self.spec.realtime else RATE
+        return max(0.0, self._duration - self.acknowledged) / speed
+
+    @property
     def held(self) -> int:
         return self.ledger.size
 
@@ -133,10 +142,15 @@ class Call:
     # The call
 
     async def run(self) -> Result:
-        """From the source's opening to `call_ended`; raises Problem if the source cannot be opened."""
+        """From the source's opening to `call_ended`; raises Problem if it cannot be opened, or is not what options say."""
         async with self.spec.source.open() as feed:
             self.format = feed.format
-            self.state = CallState.beginning(self.spec.call_id, self.format)
+            session_id = str(uuid.UUID(int=self.world.chance.getrandbits(128), version=4))
+            self.state = CallState.beginning(self.spec.call_id, session_id, self.format)
+            self.service = self.spec.offer(self.format, session_id)
+            for warning in self.service.warnings:
+                self.log.warning("option_suspicious", problem=warning)
+            self.opened.set()
             self.ledger = Ledger(self.format, self.state.at)
             self.pacer = Pacer(self.format.sample_rate)
             self.telling = Telling(
@@ -247,7 +261,7 @@ class Call:
             await trio.sleep(wait)
         self.state.sessions += 1
         try:
-            endpoint = await self.spec.endpoint(self.format)
+            endpoint = await self.service.endpoint()
         except Problem as problem:
             return self._close(Closure(reason=str(problem)), None)
         session = self.session = self._new_session(endpoint)
@@ -307,14 +321,14 @@ class Call:
 
     def _replay_from(self) -> int:
         margin = self.format.frames(self.spec.settings.buffer.margin)
-        return self.state.replay_from(margin, whole_finals=self.spec.whole_finals)
+        return self.state.replay_from(margin, whole_finals=self.service.whole_finals)
 
     def _told(self, told: Told, message: str | bytes) -> None:
         session = self.session
         request_id = session.request_id if session else ""
         match told:
             case Said():
-                if told.is_final or self.spec.interims:
+                if told.is_final or self.service.interims:
                     self.telling.transcript(told, self.state.sessions, request_id, message)
             case Skipped():
                 self.telling.gap(told.start, told.end, "server_skipped", told.channel if self.format.channels > 1 else None)
@@ -334,7 +348,7 @@ class Call:
         self._barren = 0 if closure.progress else self._barren + 1
         if session:
             ended = session.hearing.abandoned()
-            for each in ended if self.spec.utterances else ():
+            for each in ended if self.service.utterances else ():
                 self.telling.utterance_end(each, self.state.sessions, None)
             self._silence = self._starved(closure, session)
         heard = closure.server_heard

@@ -12,6 +12,7 @@ middle of anything, hence `ready`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -29,9 +30,11 @@ from .core.refusal import refusal, refusal_cut_short
 from .dial import Dial
 from .wire import Wire
 
-BINARY, PING = 0x82, 0x89  # FIN and the opcode
+BINARY, CLOSE, PING = 0x82, 0x88, 0x89  # FIN and the opcode
+GOING_AWAY = (1001).to_bytes(2, "big")
 HEAD = 8192  # bytes of an answer kept, in case it is cut short
 E = TypeVar("E", bound=Exception)
+KEYS = 64
 QUEUE = 256  # messages that may wait for the receiver; beyond, the library stops reading and no pong is seen
 
 
@@ -63,7 +66,9 @@ class Connection:
         self._ws = ws
         self._stream = stream
         self._entropy = entropy
+        self._keys = b""  # masking keys, drawn many at a time: asking the kernel costs as much as masking
         self._leaving = False
+        self._abandoned = False
         headers = {name: value.decode("latin-1") for name, value in ws.handshake_headers}
         self.request_id = headers.get(b"dg-request-id", "")
 
@@ -87,8 +92,12 @@ class Connection:
         self._frame(PING, b"")
 
     def _frame(self, opcode: int, payload: bytes) -> None:
+        key, self._keys = self._keys[:4], self._keys[4:]
+        if not key:
+            drawn = self._entropy(KEYS * 4)
+            key, self._keys = drawn[:4], drawn[4:]
         try:
-            self._stream.wire.put(masked_frame(opcode, payload, self._entropy(4)))
+            self._stream.wire.put(masked_frame(opcode, payload, key))
         except trio.BrokenResourceError as error:
             raise Closed(self._closure(str(error))) from None
 
@@ -116,8 +125,17 @@ class Connection:
             except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError, trio.BrokenResourceError):
                 return messages
 
+    def abandon(self) -> None:
+        """The peer is given up: say so, and do not wait for its answer."""
+        if self.ready:
+            with contextlib.suppress(Closed):
+                self._frame(CLOSE, GOING_AWAY)
+        self._leaving = self._abandoned = True
+
     async def _leave(self, timeout: float) -> None:
         self._leaving = True
+        if self._abandoned:
+            return
         with trio.move_on_after(timeout, shield=True):
             await self._ws.aclose()
 
@@ -141,7 +159,7 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Connection]:
             try:
                 yield connection
             finally:
-                await connection._leave(endpoint.close_timeout)
+                await connection._leave(endpoint.close_timeout)  # noqa: ASYNC102 - it shields itself, within a deadline
                 nursery.cancel_scope.cancel("the session is over")
     except* ConnectionRejected as group:
         rejected = first(group)

@@ -125,7 +125,8 @@ def _cause(error: OSError) -> str:
     cause = error.__cause__
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
-    return str(cause or error)
+    cause = cause or error
+    return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(cause)
 
 
 def _without_userinfo(url: str) -> str:

@@ -151,6 +151,7 @@ class Session:
         """One tick: judge, then send what is due. Returns a text message to send, or nothing."""
         sent, watch = self.sent, self._watch
         if why := watch.look(now, connection.received_at, sent, self._result_end, self._final_end):
+            connection.abandon()
             raise Closed(Closure(reason=why, opened=True))
         if not connection.ready:
             return ""
@@ -158,6 +159,7 @@ class Session:
             connection.ping()
         if self.finishing:
             if now - self._heard_at >= self.settings.patience:
+                connection.abandon()
                 raise Closed(Closure(reason=f"no end within {self.settings.patience:g} s of CloseStream", opened=True))
             return ""
         if self.ledger.at.written != self._written:

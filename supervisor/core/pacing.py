@@ -6,6 +6,10 @@ Deepgram throttles what comes faster than 1.25 times real time, so a backlog sen
 from __future__ import annotations
 
 
+RATE = 1.25  # times real time
+BURST = 0.25  # seconds of audio
+
+
 class Pacer:
     """A bucket of audio. Over any T seconds it lets at most `rate * T + burst` seconds of audio through.
 
@@ -16,7 +20,7 @@ class Pacer:
     (250, None, 125, 250)
     """
 
-    def __init__(self, sample_rate: int, rate: float = 1.25, burst: float = 0.25) -> None:
+    def __init__(self, sample_rate: int, rate: float = RATE, burst: float = BURST) -> None:
         self._rate = rate * sample_rate
         self._burst = burst * sample_rate
         self._level = self._burst

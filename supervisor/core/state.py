@@ -38,6 +38,7 @@ class CallState(msgspec.Struct):
     """Everything a successor needs to go on with a call, except the audio itself."""
 
     call_id: str
+    session_id: str  # what we call all its sessions together, to Deepgram
     encoding: str
     sample_rate: int
     at: Positions
@@ -48,9 +49,10 @@ class CallState(msgspec.Struct):
     latencies: Latencies = msgspec.field(default_factory=Latencies)
 
     @classmethod
-    def beginning(cls, call_id: str, format: AudioFormat) -> CallState:  # noqa: A002 - it is what it is called
+    def beginning(cls, call_id: str, session_id: str, format: AudioFormat) -> CallState:  # noqa: A002 - it is what it is called
         return cls(
             call_id=call_id,
+            session_id=session_id,
             encoding=format.encoding,
             sample_rate=format.sample_rate,
             at=Positions.beginning(format.channels),

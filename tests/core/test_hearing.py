@@ -27,7 +27,7 @@ class Talk:
     """A call and the server's side of it. The caller says word n from n*0.4+0.1 to n*0.4+0.4 s."""
 
     def __init__(self, audio_format=FORMAT, *, whole_finals=False):
-        self.state = CallState.beginning("call", audio_format)
+        self.state = CallState.beginning("call", "session-id", audio_format)
         self.ledger = Ledger(audio_format, self.state.at)
         self.delivered: list[str] = []
         self.said: list[Said] = []
