@@ -1,0 +1,128 @@
+"""The command line: what may be written there, and the one place where a Problem becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from . import __version__
+from .core.problem import Exit, Problem
+from .credential import FORMS
+from .logs import FORMATS, LEVELS
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong command line in one line, with the exit code for it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Problem(message, f"see {self.prog} --help", Exit.USAGE)
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        args = parser().parse_args(argv)
+        command = importlib.import_module(f".commands.{args.command}", __package__)
+        code: int = command.run(args, environ)
+        sys.stdout.flush()
+        return int(code)
+    except Problem as problem:
+        faults: Sequence[Problem] = getattr(problem, "faults", ()) or (problem,)
+        for fault in faults:
+            print(f"stream-supervisor: {fault}", file=sys.stderr)
+        return int(problem.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left. Python would complain once more when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return int(Exit.OUTPUT)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = Parser(
+        prog="stream-supervisor",
+        description="Streams live call audio to Deepgram's speech-to-text WebSocket API and loses none of it.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    _transcribe(_command(commands, "transcribe", "transcribe audio files, pipes and what commands write"))
+    _run(_command(commands, "run", "run the calls that a config lists, as a service"))
+    _check(_command(commands, "check", "say what a config means, or all that is wrong with it"))
+    _explain(_command(commands, "explain", "say what a closure means, what is done about it and what to check"))
+    _emulate(_command(commands, "emulate", "run a server that speaks Deepgram's protocol, with faults on demand"))
+    _demo(_command(commands, "demo", "transcribe a shipped reading while connections die; no key, no network"))
+    return top
+
+
+def _command(
+    commands: argparse._SubParsersAction[Parser], name: str, purpose: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".", allow_abbrev=False)
+
+
+def _transcribe(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", nargs="+", metavar="SOURCE", help="an audio file, - (stdin), a FIFO, or command:COMMAND")
+    command.add_argument("--url", help="default: $DEEPGRAM_URL, else wss://api.deepgram.com/v1/listen")
+    command.add_argument("--api-key", metavar="PLACE", help=f"{FORMS}; default: $DEEPGRAM_API_KEY")
+    command.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="any query parameter of Deepgram's")
+    audio = command.add_argument_group("audio without a header")
+    audio.add_argument("--encoding", help="linear16, linear32, mulaw or alaw")
+    audio.add_argument("--sample-rate", type=int, metavar="HZ")
+    audio.add_argument("--channels", type=int, metavar="N")
+    command.add_argument(
+        "--live", action=argparse.BooleanOptionalAction, default=None,
+        help="a live source is never made to wait; default for a FIFO and a command",
+    )  # fmt: skip
+    command.add_argument(
+        "--pace", choices=("realtime", "max"), default="max",
+        help="how fast a source that can wait is sent; max is 1.25 times real time",
+    )  # fmt: skip
+    command.add_argument("--out", metavar="FILE", help="append the transcript to a file")
+    command.add_argument("--format", choices=("text", "jsonl"), help="default: text on a terminal, else jsonl")
+    command.add_argument("--raw", action="store_true", help="add Deepgram's own message to each event")
+    command.add_argument("--save-sent", metavar="FILE.wav", help="save the audio that went out, to be played")
+    command.add_argument("--call-id", metavar="ID", help="default: the name of the source")
+    _logs(command)
+
+
+def _run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", metavar="CONFIG.toml")
+    _logs(command)
+
+
+def _check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", metavar="CONFIG.toml")
+
+
+def _explain(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="*", metavar="CODE|STATUS|PAYLOAD",
+        help="or a pasted log line or dg-error body, or - to read it from stdin; without any: everything",
+    )  # fmt: skip
+
+
+def _emulate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--port", type=int, default=0, help="on 127.0.0.1; default: any that is free")
+    command.add_argument("--faults", metavar="FILE.toml", help="what goes wrong with which connection")
+    command.add_argument("--engine", choices=("numbered", "pocketsphinx"), default="numbered")
+    command.add_argument("--seed", type=int, default=0, help="of all chance")
+    _logs(command)
+
+
+def _demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--plain", action="store_true", help="lines rather than a live view")
+
+
+def _logs(command: argparse.ArgumentParser) -> None:
+    logs = command.add_argument_group("logs, on standard error")
+    logs.add_argument("--log-level", choices=tuple(LEVELS))
+    logs.add_argument("--log-format", choices=FORMATS, default="auto")
+    logs.add_argument("--quiet", action="store_true", help="errors only")

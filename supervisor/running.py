@@ -1,0 +1,152 @@
+"""What every command that runs calls puts around them: a grid, and outputs that are written to the end.
+
+Outputs outlive calls. Whatever ends the calls, each sink gets the time to write what it was given; what it cannot
+write goes to standard error rather than nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from .call import Call, Result, World
+from .core.pool import Pool
+from .core.problem import Exit, Problem
+from .events import Event
+from .grid import Grid
+from .sinks import Sink
+from .sinks.encoding import json_line
+
+LAST_WRITES = 5.0  # seconds for the outputs, once somebody has said that everything must end now
+
+Tell = Callable[[Problem, str], None]  # a problem, and the id of the call that has it, if it is one call's
+
+
+class Running:
+    """Calls while they run, and what came of those that have ended."""
+
+    def __init__(self, world: World, tell: Tell) -> None:
+        self.world = world
+        self.calls: dict[str, Call] = {}  # by id, those that have not ended
+        self.exit_code = Exit.OK  # the first that was not 0
+        self.stopping = False
+        self.scope = trio.CancelScope()  # of all calls
+        self._tell = tell
+
+    async def call(self, call: Call) -> Result | None:
+        """Run one; what goes wrong with it is told and noted, and is nobody else's business."""
+        call_id = call.spec.call_id
+        self.calls[call_id] = call
+        code = Exit.UNDELIVERED  # unless it comes to an end of its own
+        try:
+            result = await call.run()
+            code = result.exit_code
+            problem = result.problem
+        except Problem as its:
+            code, problem = its.exit_code, its
+            result = None
+        finally:
+            call.opened.set()
+            del self.calls[call_id]
+            self.note(code)
+        if problem:
+            self.tell(problem, call_id)
+        return result
+
+    def tell(self, problem: Problem, call_id: str = "") -> None:
+        self.note(problem.exit_code)
+        self._tell(problem, call_id)
+
+    def note(self, code: Exit) -> None:
+        if code is not Exit.OK and self.exit_code is Exit.OK:
+            self.exit_code = code
+
+    def stop(self) -> None:
+        """End the sources: what they gave is still delivered."""
+        self.stopping = True
+        for call in list(self.calls.values()):
+            call.stop()
+
+    def abort(self) -> None:
+        """End everything now."""
+        self.stopping = True
+        self.scope.cancel("told to end now")
+
+
+async def running(
+    body: Callable[[Running], Awaitable[None]],
+    sinks: Sequence[Sink],
+    *,
+    log: FilteringBoundLogger,
+    tell: Tell,
+    pool: Pool,
+    chance: random.Random,
+    last_resort: Callable[[bytes], None] | None = None,
+) -> Exit:
+    """Run `body`, which runs calls, with its outputs; the exit code, once all is written that can be."""
+
+    def emit(event: Event) -> None:
+        for sink in sinks:
+            sink.offer(event)
+
+    grid = Grid()
+    these = Running(World(grid, emit, wall, chance, log, pool=pool), tell)
+    broken: list[Sink] = []
+    async with trio.open_nursery() as outputs:
+        for sink in sinks:
+            await outputs.start(partial(_write, sink, these, broken, len(sinks)))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(grid.run, name="grid")
+            with these.scope:
+                await body(these)
+            nursery.cancel_scope.cancel("all calls have ended")
+        if these.scope.cancelled_caught:
+            outputs.cancel_scope.deadline = trio.current_time() + LAST_WRITES
+        for sink in sinks:
+            sink.close()
+    left = [event for sink in sinks for event in sink.undelivered()]
+    if left:
+        these.note(Exit.OUTPUT)
+        log.error("events_not_written", count=len(left), hint="they follow, one JSON object a line")
+        for event in left:
+            (last_resort or standard_error)(json_line(event))
+    return these.exit_code
+
+
+async def _write(
+    sink: Sink, these: Running, broken: list[Sink], of: int, *, task_status: trio.TaskStatus[None]
+) -> None:
+    """A sink from its opening to its end. When the last of them is gone, nobody hears the calls any more."""
+    opened = False
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(sink.run)
+            opened = True
+            task_status.started()
+    except* Problem as group:
+        problem = group.exceptions[0]
+        assert isinstance(problem, Problem)
+        these.tell(problem)
+        broken.append(sink)
+        if len(broken) == of:
+            these.abort()
+        if not opened:
+            task_status.started()
+
+
+def standard_error(line: bytes) -> None:
+    """For what has no other place left."""
+    with suppress(OSError):
+        os.write(2, line)
+
+
+def wall() -> str:
+    """The time of day, RFC 3339."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
