@@ -1,0 +1,1 @@
+"""The demo: a reading is transcribed, whole, by a server that misbehaves on purpose."""
