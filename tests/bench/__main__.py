@@ -1,0 +1,70 @@
+"""Runs the measurements, ours and the bare loop in turn, and prints medians and their ratio.
+
+These are ratios, taken side by side in one run: the milliseconds are this machine's at this moment. It gates nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import trustme
+
+CLIENT = [sys.executable, "-m", "tests.bench.client"]
+SERVER = [sys.executable, "-m", "tests.bench.server"]
+
+
+@contextmanager
+def server(*arguments: str) -> Iterator[str]:
+    """A server's port, for as long as the context lasts."""
+    with subprocess.Popen([*SERVER, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def cost(what: str, calls: int, seconds: float, url: str, ca: str = "") -> float:
+    command = [*CLIENT, what, "--calls", str(calls), "--seconds", str(seconds), "--url", url, "--ca", ca]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300).stdout)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="make bench")
+    arguments.add_argument("--seconds", type=float, default=8.0)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--calls", type=int, nargs="+", default=[50, 200])
+    args = arguments.parse_args()
+    print("milliseconds of CPU per second of one call: 16 kHz linear16, 20 ms packets in, 100 ms frames out")
+    print(f"medians of {args.rounds} rounds of {args.seconds:g} s; the ratio is the median of the rounds' own")
+    print(f"{'calls':>6} {'ours, ws':>9} {'bare, ws':>9} {'ratio':>6} {'ours, wss':>10}")
+    with tempfile.TemporaryDirectory() as directory:
+        ca, certificate = Path(directory, "ca.pem"), Path(directory, "server.pem")
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(ca)
+        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+        with server() as port, server("--certificate", str(certificate)) as tls_port:
+            clear, secure = f"ws://127.0.0.1:{port}/v1/listen", f"wss://localhost:{tls_port}/v1/listen"
+            for calls in args.calls:
+                rounds = [
+                    (
+                        cost("ours", calls, args.seconds, clear),
+                        cost("bare", calls, args.seconds, clear),
+                        cost("ours", calls, args.seconds, secure, str(ca)),
+                    )
+                    for _ in range(args.rounds)
+                ]
+                a, b, c = (median(column) for column in zip(*rounds, strict=True))
+                ratio = median(mine / bare for mine, bare, _ in rounds)
+                print(f"{calls:>6} {a:>9.2f} {b:>9.2f} {ratio:>6.2f} {c:>10.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
