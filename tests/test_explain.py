@@ -156,7 +156,7 @@ def test_what_every_reader_should_know_is_told_first(advice_of_the_guide: str) -
         ("1011", ["NET-0000, NET-0001 or NET-0002"]),
         ("1012", ["restart"]),
         ("400", ["query parameter", "dg_error"]),
-        ("401", ["Reads the key once more", "DEEPGRAM_API_KEY", "token"]),
+        ("401", ["missing, wrong, expired", "Reads the key once more", "DEEPGRAM_API_KEY", "Is it a temporary token"]),
         ("402", ["credit"]),
         ("403", ["model"]),
         ("404", ["/v1/listen"]),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-
 QUIET = 1.0  # seconds without audio that are a pause, not a source that delivers in gulps
 
 

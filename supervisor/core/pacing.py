@@ -5,7 +5,6 @@ Deepgram throttles what comes faster than 1.25 times real time, so a backlog sen
 
 from __future__ import annotations
 
-
 RATE = 1.25  # times real time
 BURST = 0.25  # seconds of audio
 
