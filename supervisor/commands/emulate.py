@@ -1,1 +1,80 @@
 """`emulate`: a server on this machine that speaks Deepgram's protocol, and misbehaves as it is told."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import trio
+
+from ..core.problem import Exit, Problem
+from ..emulator.engine import Engine, NumberedEngine
+from ..emulator.plan import Plan, read_plan
+from ..emulator.proof import CallProof, total
+from ..emulator.server import Emulator, listen
+from ..logs import configure
+from ..stopping import on_signals
+
+
+def run(args: Namespace, environ: Mapping[str, str]) -> int:
+    """Serve until a signal; then say what came. Raises Problem."""
+    log = configure(environ, level=args.log_level or ("error" if args.quiet else "info"), form=args.log_format)
+    plan = read_plan(args.faults) if args.faults else Plan()
+    if not 0 <= args.port <= 65535:
+        raise Problem(f"there is no port {args.port}", "give one from 1 to 65535, or 0 for any that is free")
+    emulator = Emulator(plan, engine=_engine(args.engine), seed=args.seed, log=log)
+    try:
+        trio.run(_serve, emulator, args.port)
+    except OSError as error:
+        hint = "another program has it: choose another --port" if error.errno == 98 else "choose another --port"
+        raise Problem(f"cannot listen on port {args.port}: {error.strerror}", hint, Exit.USAGE) from None
+    for line in summary(emulator):
+        print(line)
+    return 0
+
+
+def _engine(name: str) -> Engine:
+    if name == "numbered":
+        return NumberedEngine()
+    from ..emulator.sphinx import SphinxEngine  # late, for its recogniser is an extra
+
+    return SphinxEngine()
+
+
+async def _serve(emulator: Emulator, port: int) -> None:
+    async with trio.open_nursery() as nursery:
+        stop = partial(nursery.cancel_scope.cancel, "told to end")
+        await nursery.start(partial(on_signals, [stop], at_least={}))
+        chosen = await nursery.start(partial(listen, emulator, port=port))
+        print(f"ws://127.0.0.1:{chosen}/v1/listen", flush=True)
+        print("Ctrl-C ends it and tells what came.", file=sys.stderr, flush=True)
+
+
+def summary(emulator: Emulator) -> Iterator[str]:
+    """What came and what was told, a line for each call."""
+    for name in emulator.proof.calls:
+        proof = emulator.proof.call(name)
+        yield f"{name or 'a call without a name'}: {_of(proof)}"
+
+
+def _of(proof: CallProof) -> str:
+    audio = next((each.audio for each in proof.connections if each.audio), None)
+    accepted = sum(each.status == 101 for each in proof.connections)
+    parts = [f"{len(proof.connections)} connections, {accepted} accepted"]
+    if audio:
+        heard = proof.received
+        parts.append(f"{audio.seconds(sum(each.frames for each in proof.connections)):.2f} s of audio")
+        if heard:
+            end = heard[-1][1]
+            parts += [
+                f"numbered up to {audio.seconds(end):.2f} s",
+                f"{audio.seconds(end - total(heard)):.2f} s of it missing",
+                f"{audio.seconds(total(proof.not_final(end))):.2f} s not final",
+                f"{len(proof.out_of_order)} steps back",
+            ]
+        parts.append(f"{audio.seconds(proof.silent_frames):.2f} s of silence")
+    if proof.zero_length:
+        parts.append(f"{proof.zero_length} empty messages")
+    return ", ".join(parts)

@@ -23,10 +23,10 @@ def covered(spans: Iterable[tuple[int, int]], times: int = 1) -> Spans:
     >>> covered([(0, 10), (5, 15), (20, 30)]), covered([(0, 10), (5, 15), (20, 30)], times=2)
     ([(0, 15), (20, 30)], [(5, 10)])
     """
-    edges = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans], key=lambda edge: edge[0])
+    edges = sorted(((place, change) for span in spans for place, change in zip(span, (1, -1), strict=True)), key=_place)
     found: Spans = []
     depth, start = 0, 0
-    for index, (place, change) in enumerate(edges):
+    for place, change in edges:
         before, depth = depth, depth + change
         if before < times <= depth:
             start = place
@@ -34,8 +34,11 @@ def covered(spans: Iterable[tuple[int, int]], times: int = 1) -> Spans:
             if found and found[-1][1] == start:
                 start = found.pop()[0]
             found.append((start, place))
-        del index
     return found
+
+
+def _place(edge: tuple[int, int]) -> int:
+    return edge[0]
 
 
 def missing(spans: Spans, upto: int) -> Spans:
