@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+UNDECODED = 1.0  # seconds sent, from which on a Metadata of duration 0 means that nothing could be decoded
+
 
 class Verdict(Enum):
     COMPLETE = "complete"  # the server has said all it will say of all the audio
@@ -33,6 +35,11 @@ class Closure:
     sent: float = 0.0  # seconds of audio put on the wire, silence included
     uptime: float = 0.0  # seconds since the upgrade
     progress: bool = False  # the call's watermark moved over call audio
+
+    @property
+    def undecoded(self) -> bool:
+        """The server says it had no audio, though a second or more was sent: it could not make anything of it."""
+        return self.server_heard is not None and self.server_heard <= 0 and self.sent >= UNDECODED
 
 
 # On the wire the name of a payload has been both "NET-0001" and a sentence ending in "https://dpgr.am/net0001".

@@ -49,14 +49,14 @@ class Judge:
             self._unauthorized = 0
         if ended and tail <= TAIL_ANY:
             return Judgement(closure, Verdict.COMPLETE)
-        if self._dialect.completes(closure) and not _heard_nothing(closure):
+        if self._dialect.completes(closure) and not closure.undecoded:
             self._clean_ends += 1
             if tail <= TAIL_ANSWERED:
                 return Judgement(closure, Verdict.COMPLETE, answered=True)
             if self._clean_ends >= CLEAN_ENDS:
                 return Judgement(closure, Verdict.COMPLETE, skipped=True)
             return Judgement(closure, Verdict.RETRY, f"the server left out the last {tail:.2f} s: sending them again")
-        if _heard_nothing(closure) and payload_of(closure.reason) != UNDECODABLE:
+        if closure.undecoded and payload_of(closure.reason) != UNDECODABLE:
             said = f": {closure.reason}" if closure.reason else ""
             closure = replace(closure, reason=f"{UNDECODABLE} (Metadata told of no audio{said})")
         verdict = self._temper(closure, classify(closure, self._overrides))
@@ -73,8 +73,3 @@ class Judge:
             if "401" not in self._overrides and self._unauthorized == 1:
                 return Verdict.RETRY  # the key is read again for each attempt
         return verdict
-
-
-def _heard_nothing(closure: Closure) -> bool:
-    """Metadata with duration 0 after a second of audio: the server could not decode any of it."""
-    return closure.metadata and closure.server_heard == 0 and closure.sent >= 1.0

@@ -27,9 +27,9 @@ class Pacer:
 
     def allowance(self, now: float) -> int:
         """Frames that may go out now."""
-        if self._at is not None:
-            self._level = min(self._burst, self._level + max(0.0, now - self._at) * self._rate)
-        self._at = now
+        since = now if self._at is None else self._at
+        self._at = max(now, since)
+        self._level = min(self._burst, self._level + (self._at - since) * self._rate)
         return int(self._level + 1e-6)
 
     def take(self, frames: int) -> None:

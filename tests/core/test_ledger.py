@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.core.audio import AudioFormat
-from supervisor.core.intervals import Intervals
 from supervisor.core.ledger import Ledger, Positions
 
 POSITIONS = st.integers(0, 60)
@@ -143,20 +142,3 @@ def test_positions_survive_being_written_down():
     again.write(b"f")  # the other half of a sample
     assert again.at.written == 3
     assert again.reader(0).peek(9) == b"ef"
-
-
-@given(st.lists(st.tuples(POSITIONS, POSITIONS), max_size=20), POSITIONS, POSITIONS)
-def test_intervals_are_a_set(spans, start, end):
-    intervals, model = Intervals(), set()
-    for a, b in spans:
-        new = set(range(a, b)) - model
-        assert intervals.add(a, b) == len(new)
-        model |= new
-    assert intervals.count(start, end) == len(model & set(range(start, end)))
-    assert {n for a, b in intervals.missing(start, end) for n in range(a, b)} == set(range(start, end)) - model
-    assert all(b < c for (_, b), (c, _) in zip(intervals.spans, intervals.spans[1:], strict=False))
-    prefix = intervals.prefix(start)
-    assert set(range(start, prefix)) <= model
-    assert prefix not in model
-    intervals.forget(start)
-    assert intervals.count(start, 100) == len({n for n in model if n >= start})

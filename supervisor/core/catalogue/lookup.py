@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import takewhile
 from types import MappingProxyType
 
 from ..closure import Closure, Verdict, payload_of
@@ -28,7 +29,6 @@ NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
 VERDICTS = {"retry": Verdict.RETRY, "abort": Verdict.ABORT}
 
 ASKED_FOR = (1000, 1005)  # how a server ends after CloseStream; Flux names no code
-UNDECODED = 1.0  # seconds sent, from which on a Metadata of duration 0 means that nothing could be decoded
 PING_TIMEOUT = "keepalive ping timeout"  # how a widely used WebSocket library words it
 
 
@@ -49,7 +49,7 @@ def facts(closure: Closure) -> Iterator[str]:
         yield f"{closure.status // 100}xx"
     if payload := payload_named(closure.reason):
         yield payload
-    if closure.server_heard is not None and closure.server_heard <= 0 and closure.sent >= UNDECODED:
+    if closure.undecoded:
         yield "DATA-0000"
     if closure.code is not None and 1000 <= closure.code <= 4999:
         if closure.finishing and closure.code in ASKED_FOR:
@@ -85,12 +85,10 @@ def classify(closure: Closure, overrides: Mapping[str, str] = NO_OVERRIDES) -> V
     >>> classify(Closure(code=1008)).name, classify(Closure(code=1008), {"1008": "retry"}).name
     ('ABORT', 'RETRY')
     """
-    for key in facts(closure):
-        if overrides.get(key) in VERDICTS:
-            return VERDICTS[overrides[key]]
-        if key in TABLE:
-            break
-    return entry_of(closure).verdict
+    entry = entry_of(closure)
+    more_telling = takewhile(lambda key: key != entry.key, facts(closure))
+    overridden = (VERDICTS.get(overrides.get(key, "")) for key in (*more_telling, entry.key))
+    return next((verdict for verdict in overridden if verdict), entry.verdict)
 
 
 def advice(closure: Closure) -> str:
