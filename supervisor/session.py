@@ -28,6 +28,7 @@ from .grid import Grid
 HURRY = 2.0  # seconds of audio between two Finalizes while sessions come to nothing
 STEADY = 30.0  # seconds after which a session has come to something
 LEFTOVER = 0.25  # seconds without new audio after which less than a frame goes out as it is
+LAST_WORD = 2.0  # seconds that a server which has told no results has to say why, once it is asked to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Session:
     answered: bool = False  # the server has said something
     _opened_at: float = 0.0
     _heard_at: float = 0.0  # when the server last said something
+    _doubt: str = ""  # why the session is being given up, while the server is asked for its last word
+    _doubted_at: float = 0.0
     _metadata: Metadata | None = None
     _result_end: float = 0.0
     _final_end: float = 0.0
@@ -109,6 +112,8 @@ class Session:
     def _closure(self, closures: list[Closure]) -> Closure:
         """Both tasks and the library tell of one end: who knows more is believed."""
         seen = max(closures, key=_tells, default=Closure(opened=self.connected))
+        if self._doubt and seen.code in (None, 1000, 1005, 1006):  # it ended as it was asked to
+            seen = Closure(reason=self._doubt)
         return replace(
             seen,
             opened=self.connected,
@@ -150,7 +155,17 @@ class Session:
     def _step(self, connection: Connection, now: float) -> str:
         """One tick: judge, then send what is due. Returns a text message to send, or nothing."""
         sent, watch = self.sent, self._watch
+        if self._doubt:
+            if now - self._doubted_at >= LAST_WORD:
+                connection.abandon()
+                raise Closed(Closure(reason=self._doubt, opened=True))
+            return ""
         if why := watch.look(now, connection.received_at, sent, self._result_end, self._final_end):
+            if watch.result_at is None and connection.ready:
+                # Audio that cannot be decoded looks like a stall. A server that is asked to end says which it is,
+                # by a Metadata that tells of no audio, and sooner than it would by itself (13 s were seen).
+                self._doubt, self._doubted_at = why, now
+                return self.dialect.close_stream
             connection.abandon()
             raise Closed(Closure(reason=why, opened=True))
         if not connection.ready:
