@@ -179,7 +179,7 @@ class Unwrap:
     def _end_wav(self, reader: WavReader) -> None:
         if reader.wav is None:
             raise Problem(f"{self.name} is cut short inside its WAV header", exit_code=Exit.BAD_AUDIO)
-        if not reader.stored:
+        if reader.stored < reader.wav.frame_bytes:
             raise Problem(f"{self.name} is empty: a WAV header without audio", exit_code=Exit.BAD_AUDIO)
         if reader.missing:
             short = reader.missing / reader.wav.frame_bytes / reader.wav.format.sample_rate

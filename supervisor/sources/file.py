@@ -84,8 +84,7 @@ class FileSource:
 
 async def first_audio(read: Callable[[], Awaitable[bytes]], wrapping: Wrapping) -> bytes:
     """Read until there is audio; raises Problem where there is none."""
-    came = b""
-    while not came:
-        data = await read()
-        came = wrapping.feed(data) if data else wrapping.end()
-    return came
+    while data := await read():
+        if came := wrapping.feed(data):
+            return came
+    return wrapping.end()

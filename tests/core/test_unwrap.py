@@ -160,6 +160,7 @@ def test_a_codec_inside_a_wav_is_refused_in_its_name():
         (b"", RAW, "stdin is empty"),
         (header(PCM), NOTHING, "empty: a WAV header without audio"),
         (header(PCM, 100), NOTHING, "empty"),
+        (header(PCM) + b"x", NOTHING, "empty"),
         (header(PCM)[:30], NOTHING, "cut short inside its WAV header"),
         (b"RIFF", NOTHING, "is RIFF"),
     ],
