@@ -87,12 +87,17 @@ class Ahead:
         self._came = 0  # bytes since then
         self._outran = False
         self._asked = False  # take() was called since the patrol last looked
+        self._drained = False  # take() has just given all that had come by a live tap
 
     def take(self) -> bytes | End | None:
         self._asked = True
+        if self._drained:  # what has come since then is for the next tick: a writer without end would never let it come
+            self._drained = False
+            return None
         if self._tap is not None:
             self._draw(self._tap, self._second * KEPT if self.live else self._piece)
             limit = self._size if self.live else self._piece
+            self._drained = self.live and limit > 0
         else:
             limit = self._spoken() if self.live else self._piece
         taken = self._pop(limit)
@@ -138,7 +143,8 @@ class Ahead:
         except Problem as problem:
             self.end(problem)
         else:
-            self.end()
+            if self._end is None:
+                self.end()
 
     def hear(self, data: bytes) -> None:
         """Keep the audio in what was read; when there can be none in it, that is the end."""
@@ -212,16 +218,18 @@ class Ahead:
 async def beside(*tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Run tasks for as long as the body runs; its error is passed on as it is, not in a group."""
     failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        for task in tasks:
-            nursery.start_soon(task)
-        try:
-            yield
-        except Exception as error:
-            failure = error
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    try:
+        async with trio.open_nursery() as nursery:
+            for task in tasks:
+                nursery.start_soon(task)
+            try:
+                yield
+            except Exception as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+    finally:  # whoever cancels all of this at the same moment must not hide it
+        if failure is not None:
+            raise failure
 
 
 @asynccontextmanager

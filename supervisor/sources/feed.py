@@ -39,7 +39,8 @@ class Feed(Protocol):
         """What has come since the last time; never waits, never raises.
 
         Audio: never empty, of any number of bytes, a sample frame may be cut in two. Live: all that has come;
-        otherwise at most 100 ms. None: nothing has come. End: nothing ever will, however often it is asked.
+        otherwise at most 100 ms. None: no more for now, be it that nothing has come since the last time or that all
+        of it was given then. End: nothing ever will come, however often it is asked.
         """
         ...
 
