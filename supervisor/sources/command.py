@@ -30,8 +30,13 @@ from .pipe import Pipe, close
 
 GRACE = 2.0  # seconds: to leave after SIGTERM; to exit after the last audio
 TAIL = 2048  # bytes kept of what the child says
-USER = re.compile(r"(?<=://)[^/\s@]*@")
-QUERY = re.compile(r"([?&][\w.-]+=)[^&\s:]+")
+SECRET = r"password|passwd|passphrase|secret|token|api[-_]?key"
+SECRETS = (  # what a child may repeat of its command line, and what is shown of it
+    (re.compile(r"(?<=://)[^/\s]*@"), "***@"),
+    (re.compile(r"([?&][\w.-]+=)[^&\s:]+"), r"\1***"),
+    (re.compile(r"(?i)(authorization:\s*).+"), r"\1***"),
+    (re.compile(rf"(?i)(\b(?:{SECRET})\s*[:=]\s*|-(?:{SECRET})\s+)[^\s*]\S*"), r"\1***"),
+)
 
 
 class Child:
@@ -42,6 +47,7 @@ class Child:
         self._process = process
         self._pipe = Pipe(audio, joined=True)
         self._said = b""
+        self._said_more = False  # than is kept
         self._said_all = trio.Event()
         self._over = trio.Event()  # there will be no more audio
         self._judged = trio.Event()  # and it is known why
@@ -76,7 +82,9 @@ class Child:
         stderr = self._process.stderr
         assert stderr is not None
         async for said in stderr:
-            self._said = (self._said + said)[-TAIL:]
+            self._said += said
+            self._said_more = self._said_more or len(self._said) > TAIL
+            self._said = self._said[-TAIL:]
         self._said_all.set()
 
     async def judge(self) -> None:
@@ -89,7 +97,10 @@ class Child:
         with trio.move_on_after(GRACE):
             await self._said_all.wait()
         if status:
-            hint = _hidden(" / ".join(self._said.decode("utf-8", "replace").splitlines()[-3:]))
+            said = self._said.decode("utf-8", "replace")
+            if self._said_more:  # it begins somewhere in a word, of which nobody can tell that it is a secret
+                said = said.lstrip().partition(" ")[2]
+            hint = _hidden(said)
             cause = f"{self._name} {_fate(status)}"
             self._problem = Problem(cause, hint or "run it by hand to see why", Exit.NO_INPUT)
         self._judged.set()
@@ -145,8 +156,9 @@ class CommandSource:
                     words, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
                 )
             except OSError as error:
-                hint = "install it, or give its full path" if isinstance(error, FileNotFoundError) else error.strerror
-                raise Problem(f"cannot run {plain(words[0])}", hint or repr(error), Exit.NO_INPUT) from None
+                hint = "install it, or give its full path" if isinstance(error, FileNotFoundError) else "try it by hand"
+                why = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+                raise Problem(f"cannot run {plain(words[0])}{why}", hint, Exit.NO_INPUT) from None
             finally:
                 os.close(theirs)
             assert process.stderr is not None
@@ -163,23 +175,33 @@ class CommandSource:
             words = shlex.split(self.command)
         except ValueError as error:
             raise Problem(f"cannot read the command {plain(self.command)!r}", str(error).lower()) from None
-        if not words:
+        if "\0" in self.command:
+            raise Problem(f"cannot read the command {plain(self.command)!r}", "it has a zero byte in it")
+        if not words or not words[0]:
             raise Problem("there is no command after command:", "command:arecord -t raw -f S16_LE -r 16000")
         return words
 
 
 def _fate(status: int) -> str:
     """
-    >>> _fate(3), _fate(-9)
-    ('ended with status 3', 'was killed by SIGKILL')
+    >>> _fate(3), _fate(-9), _fate(-35)
+    ('ended with status 3', 'was killed by SIGKILL', 'was killed by signal 35')
     """
-    return f"ended with status {status}" if status > 0 else f"was killed by {signal.Signals(-status).name}"
+    if status > 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:  # most real-time signals have no name of their own
+        return f"was killed by signal {-status}"
 
 
 def _hidden(said: str) -> str:
-    """A child's words on one line, without the secrets that it repeats from its command line.
+    """A child's last words on one line, without the secrets that it repeats from its command line.
 
     >>> _hidden("rtsp://me:secret@host/a?key=secret: no route\\n")
     'rtsp://***@host/a?key=***: no route'
     """
-    return plain(QUERY.sub(r"\1***", USER.sub("***@", said)), 300)
+    lines = said.splitlines()[-3:]
+    for pattern, shown in SECRETS:
+        lines = [pattern.sub(shown, line) for line in lines]
+    return plain(" / ".join(lines), 300)
