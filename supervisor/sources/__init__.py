@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import stat
+import sys
 from pathlib import Path
 
 from ..core.audio import SAMPLE_BYTES
@@ -59,6 +60,8 @@ def source_from(
     """
     declared = declare(encoding, sample_rate, channels)
     if argument == "-":
+        if sys.__stdin__ is None:  # and its number may be another file's by now
+            raise Problem("stdin is closed", "pipe audio into it, or name a file", Exit.NO_INPUT)
         return StdinSource(declared, bool(live))
     kind, colon, rest = argument.partition(":")
     if colon and kind == "command":
