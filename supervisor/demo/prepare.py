@@ -18,9 +18,8 @@ from typing import Any
 import soundfile
 
 from supervisor.demo.language import language_model
+from supervisor.emulator.sphinx import RATE, SPEECH, decoder, segments
 
-SPEECH = Path(__file__).parent / "speech"
-RATE = 16000
 PAUSE = 0.4  # seconds added between two clips
 QUIET = 0.18, 0.02  # seconds before a clip's end: where its quiet is taken from
 # The reader says "for 'em", which the dictionary does not know.
@@ -82,23 +81,13 @@ def undisturbed(audio: bytes, sentences: Sequence[str]) -> dict[str, Any]:
 
 
 def _recognised(audio: bytes) -> Iterator[dict[str, Any]]:
-    from pocketsphinx import Decoder
-
-    decoder = Decoder(
-        lm=str(SPEECH / "language.arpa"),
-        dict=str(SPEECH / "pronunciation.dict"),
-        lw=10.0,
-        fwdflat=False,
-        bestpath=False,
-        loglevel="FATAL",
-    )
-    decoder.start_utt()
-    decoder.process_raw(audio)
-    decoder.end_utt()
-    for piece in decoder.seg():
-        if piece.word[0] not in "<[":
-            word = re.sub(r"\(\d+\)$", "", piece.word)
-            yield {"word": word, "start": piece.start_frame / 100, "end": (piece.end_frame + 1) / 100}
+    recogniser = decoder()
+    recogniser.start_utt()
+    recogniser.process_raw(audio)
+    recogniser.end_utt()
+    for word, start, end in segments(recogniser):
+        if word:
+            yield {"word": word, "start": start / 100, "end": end / 100}
 
 
 def _read(path: Path) -> array[int]:
