@@ -92,13 +92,15 @@ async def running(
 ) -> Exit:
     """Run `body`, which runs calls, with its outputs; the exit code, once all is written that can be."""
 
+    broken: list[Sink] = []
+
     def emit(event: Event) -> None:
-        for sink in sinks:
+        # An output that has failed keeps what it had, and no more than that for as long as another one works.
+        for sink in [sink for sink in sinks if sink not in broken] or broken[-1:]:
             sink.offer(event)
 
     grid = Grid()
     these = Running(World(grid, emit, wall, chance, log, pool=pool), tell)
-    broken: list[Sink] = []
     async with trio.open_nursery() as outputs:
         for sink in sinks:
             await outputs.start(partial(_write, sink, these, broken, len(sinks)))

@@ -44,7 +44,7 @@ def json_line(event: Event) -> bytes:
     try:
         data = msgspec.json.encode(event)
     except UnicodeEncodeError:  # a lone surrogate, as undecodable bytes of a command line become
-        data = msgspec.json.encode(_encodable(msgspec.to_builtins(event)))
+        data = msgspec.json.encode(_encodable(event))
     # A server's own message, kept raw, may be spread over lines; inside a string a line end is always escaped.
     return UNSAFE.sub(_escaped, LINE_ENDS.sub(b" ", data)) + b"\n"
 
@@ -56,6 +56,8 @@ def _escaped(found: re.Match[bytes]) -> bytes:
 def _encodable(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
+    if isinstance(value, msgspec.Struct):
+        return type(value)(**{name: _encodable(getattr(value, name)) for name in value.__struct_fields__})
     if isinstance(value, dict):
         return {_encodable(key): _encodable(held) for key, held in value.items()}
     if isinstance(value, list):

@@ -79,7 +79,11 @@ class WholeLines:
     def sync(self) -> None:
         """Returns once a file is on its disk; raises OSError when the disk says it is not."""
         if self._file:
-            os.fsync(self.fd)
+            try:
+                os.fsync(self.fd)
+            except OSError as error:
+                error.filename = self._name
+                raise
 
     def close(self) -> None:
         with suppress(OSError):  # everything is written, and sync has said what the disk thinks of it

@@ -51,6 +51,7 @@ class ScreenSink:
         self._left: float | None = None
         self._guess = ""
         self._moved = trio.Event()
+        self._over = False
 
     def offer(self, event: Event) -> None:
         self._outbox.offer(event)
@@ -88,9 +89,11 @@ class ScreenSink:
                 except Problem as problem:
                     failed = problem
                 nursery.cancel_scope.cancel()
+            await self._in_thread(partial(self._clear, output))  # behind a painting that may be under way
         finally:
+            self._over = True
             if takes_more(output.fd):  # also when cancelled: what is printed next begins on a line of its own
-                self._put(output, self._erased())
+                self._clear(output)
         await self._in_thread(output.close)
         if failed is not None:
             raise failed
@@ -114,7 +117,13 @@ class ScreenSink:
         self._paint(output)
         return count, error
 
+    def _clear(self, output: WholeLines) -> None:
+        if erased := self._erased():
+            self._put(output, erased)
+
     def _paint(self, output: WholeLines) -> None:
+        if self._over:  # this thread was left behind, and has only now come back
+            return
         width = self._width() - 1  # in the last column some terminals already wrap
         text = fitted(self._status(width), width)
         erased = self._erased()
@@ -144,6 +153,6 @@ class ScreenSink:
 
 def terminal_width(fd: int = 1) -> int:
     try:
-        return max(20, os.get_terminal_size(fd).columns)
+        return os.get_terminal_size(fd).columns or 80  # 0 = nobody has said
     except OSError:
         return 80

@@ -13,6 +13,7 @@ from pathlib import Path
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from supervisor.core.problem import Problem
 from supervisor.events import CallEnded, Event
 from supervisor.sinks.encoding import Form, lines_of
 from supervisor.sinks.lines import WholeLines, Write, open_named
@@ -69,10 +70,14 @@ class LinesSink:
             return count, error
 
         task_status.started()
-        await write_out(
-            self._outbox, write, log=self._log, in_thread=self._in_thread,
-            patience=self._patience, passing=FULL, committed=self._committed,
-        )  # fmt: skip
+        try:
+            await write_out(
+                self._outbox, write, log=self._log, in_thread=self._in_thread,
+                patience=self._patience, passing=FULL, committed=self._committed,
+            )  # fmt: skip
+        except Problem:
+            output.close()
+            raise
         await self._in_thread(output.close)
 
 
