@@ -2,6 +2,9 @@
 
 Samples are read as floats and clipped here: libsndfile's own conversion to integers lets what a lossy codec overshoots
 wrap around, so that the loudest sample becomes the opposite one.
+
+soundfile seeks after each read to where it is already, which costs an MP3 the bits that a frame has left in those
+before it, and so most of its audio. It leaves alone what cannot seek, and a file that is read once need not.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ class Decoder:
             self._sound: Any = soundfile.SoundFile(file, closefd=False)
         except soundfile.SoundFileError as error:
             raise Problem(f"{self.name} cannot be decoded ({_words(error)})", hint, Exit.BAD_AUDIO) from None
+        self._sound.seekable = lambda: False
         self.format = AudioFormat("linear16", self._sound.samplerate, self._sound.channels)
         self.warnings: list[str] = []
         self._buffer = np.empty((max(1, self.format.frames(PIECE)), self.format.channels), dtype="float32")
