@@ -70,13 +70,19 @@ def source_from(
         return command
     named = kind if colon and kind in ("file", "fifo") else ""
     path = rest if named else argument
+    if not path:
+        empty = f"{kind}:" if named else "an empty word"
+        raise Problem(f"{empty} names no file", "name one, or - for stdin, or command:COMMAND")
     if "://" in path:
-        raise Problem(f"{plain(path)} is not a file", ffmpeg("URL"), Exit.USAGE)
+        scheme = plain(path.partition("://")[0])  # the rest may hold a password
+        raise Problem(f"{scheme}://... is not a file", ffmpeg("URL"), Exit.USAGE)
     try:
         mode = Path(path).stat().st_mode
     except (OSError, ValueError) as error:
         error = error if isinstance(error, OSError) else FileNotFoundError(str(error))
-        raise unreadable(f"{named or 'file'} {plain(path)}", error) from None
+        if named == "fifo" and isinstance(error, FileNotFoundError):
+            raise Problem(f"there is no FIFO {plain(path)}", "make one with mkfifo", Exit.NO_INPUT) from None
+        raise unreadable(f"file {plain(path)}", error) from None
     if stat.S_ISFIFO(mode):
         return FifoSource(path, declared, live is not False)
     if named == "fifo":
