@@ -36,7 +36,7 @@ def check(
     for kind, found in tables.items():
         for at, values in found:
             for key, value, wanted in out_of_range(kind, values):
-                faults.add(f"{at} {key}", f"is {value:g}", f"it must be {wanted}")
+                faults.add(f"{at} {key}", f"is {found_as(value)}", f"it must be {wanted}")
     _retry(config.settings.retry, faults)
     _buffer(config.settings.buffer, faults)
     _deepgram(config, document, environ, faults)
@@ -48,7 +48,7 @@ def check(
 
 def _retry(retry: RetrySettings, faults: Faults) -> None:
     if retry.longest < retry.initial:
-        faults.add("[retry] longest", f"is {retry.longest:g}", f"it must be no less than initial, {retry.initial:g}")
+        faults.add("[retry] longest", f"is {found_as(retry.longest)}", f"it must be no less than initial, {retry.initial:g}")
     for key, verdict in retry.verdicts.items():
         try:
             check_overrides({key: verdict})
@@ -58,7 +58,7 @@ def _retry(retry: RetrySettings, faults: Faults) -> None:
 
 def _buffer(buffer: BufferSettings, faults: Faults) -> None:
     if buffer.margin >= buffer.seconds:
-        faults.add("[buffer] margin", f"is {buffer.margin:g}", f"it must be less than seconds, {buffer.seconds:g}")
+        faults.add("[buffer] margin", f"is {found_as(buffer.margin)}", f"it must be less than seconds, {buffer.seconds:g}")
 
 
 def _deepgram(config: Config, document: Mapping[str, Any], environ: Mapping[str, str], faults: Faults) -> None:
@@ -90,14 +90,14 @@ def _calls(calls: Sequence[tuple[str, CallConfig]], document: Mapping[str, Any],
             if call.source in streams:
                 faults.add(f"{at} source", f"is already read by {streams[call.source]}", "each reader would get a part of it")
             streams[call.source] = at
-        if (call.encoding is None) != (call.sample_rate is None):
-            missing = "encoding" if call.encoding is None else "sample_rate"
+        missing = "encoding" if call.encoding is None else "sample_rate"
+        if (call.encoding is None) != (call.sample_rate is None) and not faults.has(f"{at} {missing}"):
             faults.add(at, f"has no {missing}", "headerless audio needs encoding and sample_rate, both")
         if call.labels and len(call.labels) != (call.channels or 1):
             faults.add(f"{at} labels", f"has {len(call.labels)} for {call.channels or 1} channels", "give each channel one")
     if not document.get("call"):
         faults.add("", "has no [[call]]", "there is nothing to transcribe: see config/supervisor.toml")
-    elif len(calls) > config.limits.max_calls:
+    elif len(calls) > config.limits.max_calls and not faults.has("[limits] max_calls"):
         faults.add("[limits] max_calls", f"is {config.limits.max_calls}", f"there are {len(calls)} calls in this file")
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from supervisor.core.audio import AudioFormat
 from supervisor.core.options import check_options, check_url, hide_secrets, listen_url
+from supervisor.core.options.url import SECRET
 from supervisor.core.plain import plain
-from supervisor.credential import DEFAULT_VARIABLE
+from supervisor.credential import DEFAULT_VARIABLE, without_keys
+from supervisor.logs import HIDDEN, Secrets
 
 from .checking import audio_of
 from .model import CallConfig, Config, DeepgramConfig
@@ -20,8 +22,8 @@ LONGEST = 300  # characters of a value
 def describe(config: Config, formats: Mapping[str, AudioFormat] | None = None) -> str:
     """What `check` prints. `formats` has the audio of calls, by name, whose sources have been looked into."""
     lines = [f"version = {config.version}", ""]
-    deepgram = dataclasses.replace(config.deepgram, url=hide_secrets(config.deepgram.url))
-    lines += ["[deepgram]", *_values(deepgram, DeepgramConfig())]
+    place = config.deepgram.api_key and without_keys(config.deepgram.api_key)
+    lines += ["[deepgram]", *_values(dataclasses.replace(config.deepgram, api_key=place), DeepgramConfig())]
     if config.deepgram.api_key is None:
         lines.append(f"# the key is read from ${DEFAULT_VARIABLE}, if that is set")
     for name, values in (
@@ -55,13 +57,15 @@ def _toml(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return '"' + plain(value, LONGEST).replace("\\", "\\\\").replace('"', '\\"') + '"'
+            shown = plain(Secrets().hide(hide_secrets(value)), LONGEST)
+            return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case list() | tuple():
             return "[" + ", ".join(map(_toml, value)) + "]"
         case dict():
-            return "{" + ", ".join(f" {plain(str(key))} = {_toml(held)}" for key, held in value.items()) + " }"
+            pairs = (f"{plain(str(key))} = {_toml(HIDDEN if SECRET.search(str(key)) else held)}" for key, held in value.items())
+            return "{ " + ", ".join(pairs) + " }" if value else "{}"
         case float():
-            return f"{value:g}"
+            return f"{value:.15g}"
         case _:
             return plain(str(value))
 

@@ -72,6 +72,8 @@ def _document(path: Path, name: str) -> dict[str, Any]:
         wrong(f"is not UTF-8 in line {line}", "save it as UTF-8")
     except tomllib.TOMLDecodeError as error:
         wrong(f"is not TOML: {plain(str(error))}", "texts are in quotes, tables begin with [name]")
+    except ValueError:  # Python reads no number of thousands of digits
+        wrong("has a number in it that is too long to be read", "no number here has more than 19 digits")
     except RecursionError:
         wrong("is nested too deeply", "no table goes deeper than two levels")
 

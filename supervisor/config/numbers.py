@@ -10,6 +10,7 @@ from .table import Unwanted
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 SMALLEST_TOTAL = 2**20
+LARGEST_TOTAL = 2**60  # an exbibyte
 
 # The least and the most of each number that does not take all above 0; the reason where it is not plain.
 RANGES: Mapping[str, tuple[float, float | None, str]] = {
@@ -57,6 +58,6 @@ def size(value: object) -> int:
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)", value.strip()) if isinstance(value, str) else None
     if found and found[2].lower() in UNITS:
         value = round(float(found[1]) * UNITS[found[2].lower()])
-    if isinstance(value, int) and not isinstance(value, bool) and (value == 0 or value >= SMALLEST_TOTAL):
+    if isinstance(value, int) and not isinstance(value, bool) and (value == 0 or SMALLEST_TOTAL <= value <= LARGEST_TOTAL):
         return value
     raise Unwanted('bytes, such as "1 GiB" (at least 1 MiB), or 0 for half of the memory there is')

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from supervisor.core.plain import plain
 from supervisor.core.problem import Exit, Problem
+from supervisor.credential import without_keys
 
 T = TypeVar("T")
 Reader = Callable[[object], object]  # raises Unwanted
@@ -45,6 +46,10 @@ class Faults:
     def also(self, key: str, problem: Problem) -> None:
         """A fault that another part has found, put where it belongs."""
         self.problems.append(Problem(f"{self.file}: {key}: {problem.cause}", problem.hint, Exit.CONFIG))
+
+    def has(self, key: str) -> bool:
+        """Whether the key's own value is at fault, so that what follows from it need not be told."""
+        return any(problem.cause.startswith(f"{self.file}: {key} ") for problem in self.problems)
 
 
 def read(
@@ -105,9 +110,11 @@ def found_as(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f'"{plain(value, 60)}" (a text)'
+            return f'"{without_keys(plain(value, 60))}" (a text)'
+        case int() if not fits(value):  # Python refuses to write it out, where it is long enough
+            return "a number of more than 19 digits"
         case int() | float():
-            return f"{value:g}" if isinstance(value, float) else plain(str(value), 30)
+            return f"{value:.15g}" if isinstance(value, float) else str(value)
         case list():
             return "a list"
         case dict():
@@ -138,7 +145,7 @@ def reader_of(hint: Any) -> Reader:
             return value
         if hint is bool and isinstance(value, bool):
             return value
-        if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        if hint is int and isinstance(value, int) and not isinstance(value, bool) and fits(value):
             return value
         if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and _finite(value):
             return float(value)
@@ -159,10 +166,12 @@ def _is_mapping(origin: Any) -> bool:
 
 
 def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+    return math.isfinite(value) if isinstance(value, float) else fits(value)
+
+
+def fits(value: int) -> bool:
+    """Whether TOML promises that a whole number of this size can be read at all."""
+    return -(2**63) <= value < 2**63
 
 
 def wanted(hint: Any) -> str:

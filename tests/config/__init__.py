@@ -1,0 +1,1 @@
+"""Configs: all that is wrong with one, at once, and what a good one means."""
