@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import sys
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from . import __version__
 from .core.problem import Exit, Problem
-from .credential import FORMS
+from .credential import FORMS, without_keys
 from .logs import FORMATS, LEVELS
+from .printing import flush, say
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -21,28 +22,62 @@ class Parser(argparse.ArgumentParser):
     """Answers a wrong command line in one line, with the exit code for it."""
 
     def error(self, message: str) -> NoReturn:
-        raise Problem(message, f"see {self.prog} --help", Exit.USAGE)
+        raise Problem(without_keys(message), f"see {self.prog} --help", Exit.USAGE)
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """Run one command; returns its exit code."""
     try:
-        args = parser().parse_args(argv)
-        command = importlib.import_module(f".commands.{args.command}", __package__)
-        code: int = command.run(args, environ)
-        sys.stdout.flush()
-        return int(code)
+        code = _run_command(argv, environ)
+        flush()
+        return code
     except Problem as problem:
-        faults: Sequence[Problem] = getattr(problem, "faults", ()) or (problem,)
-        for fault in faults:
-            print(f"stream-supervisor: {fault}", file=sys.stderr)
-        return int(problem.exit_code)
+        return _told([problem])
+    except BaseExceptionGroup as group:  # out of a nursery
+        problems = list(_leaves(group))
+        if not all(isinstance(problem, Problem) for problem in problems):
+            return _crashed(group)
+        return _told([problem for problem in problems if isinstance(problem, Problem)])
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain once more when it closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:  # whoever read our output has left, and knows it
         return int(Exit.OUTPUT)
+    except Exception as error:
+        return _crashed(error)
+
+
+def _run_command(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as ended:  # --help and --version have printed what was asked for
+        return int(ended.code or 0)
+    command = importlib.import_module(f".commands.{args.command}", __package__)
+    return int(command.run(args, environ))
+
+
+def _told(problems: Sequence[Problem]) -> int:
+    """A line for each problem; the exit code of the first."""
+    for problem in problems:
+        faults: Sequence[Problem] = getattr(problem, "faults", ()) or getattr(problem, "problems", ()) or (problem,)
+        for fault in faults:
+            say(f"stream-supervisor: {fault}")
+    return int(problems[0].exit_code)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _crashed(error: BaseException) -> int:
+    """A bug, which carries its traceback."""
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
+        return INTERRUPTED
+    say("".join(traceback.format_exception(error)).rstrip())
+    return int(Exit.BUG)
 
 
 def parser() -> argparse.ArgumentParser:

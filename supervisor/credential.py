@@ -32,6 +32,7 @@ LONGEST = 16 * 1024  # bytes; a JWT has one or two thousand
 JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*", re.ASCII)
 VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 LIKE_A_KEY = re.compile(r"[0-9A-Fa-f]{24,}|[\w-]{40,}|eyJ.*", re.ASCII | re.DOTALL)
+KEY_INSIDE = re.compile(r"(?<![\w.-])(?:[0-9A-Fa-f]{24,}|[\w-]{40,}|eyJ[\w.-]+)(?![\w-])", re.ASCII)
 
 
 def credential_from(
@@ -135,7 +136,7 @@ class Credential:
         if status:
             ended = f"exit status {status}" if status > 0 else f"signal {-status}"
             last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            _no_key(f"the key's command failed ({ended})", plain(last) or "run it by hand to see why")
+            _no_key(f"the key's command failed ({ended})", without_keys(plain(last)) or "run it by hand to see why")
         return self._checked(output, "the output of the key's command")
 
     def _checked(self, raw: bytes | str, place: str) -> str:
@@ -157,7 +158,16 @@ class Credential:
 
 def _shown(name: str) -> str:
     """The name of a place, unless somebody has put the key itself there."""
-    return "***" if LIKE_A_KEY.fullmatch(name) else plain(name)
+    return "***" if LIKE_A_KEY.fullmatch(name) else without_keys(plain(name))
+
+
+def without_keys(text: str) -> str:
+    """The text, with whatever in it could be a key hidden.
+
+    >>> without_keys("unknown argument 0123456789abcdef0123456789abcdef01234567")
+    'unknown argument ***'
+    """
+    return KEY_INSIDE.sub("***", text)
 
 
 def _no_key(cause: str, hint: str) -> NoReturn:
@@ -181,15 +191,21 @@ async def _run(command: str, environ: Mapping[str, str]) -> tuple[bytes, bytes, 
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         env=dict(environ),
     )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
+    assert isinstance(process.stdout, trio.lowlevel.FdStream)
+    assert isinstance(process.stderr, trio.lowlevel.FdStream)
     output, complaint = bytearray(), bytearray()
+    enough = trio.CancelScope()
+    status = 0
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_collect, process.stderr, complaint)
-            await _collect(process.stdout, output, until_full=True)
-            status = 0 if len(output) > LONGEST else await process.wait()
-            nursery.cancel_scope.deadline = trio.current_time() + 0.2  # a grandchild may hold it open for ever
+            nursery.start_soon(_collect, process.stdout, output, enough)
+            with enough:
+                status = await process.wait()
+            nursery.cancel_scope.cancel()
+        # All that it wrote is in the pipes; a process that it left behind may hold them open for ever.
+        _drain(process.stdout.fileno(), output)
+        _drain(process.stderr.fileno(), complaint)
         return bytes(output), bytes(complaint), status
     finally:
         if process.returncode is None:  # not reaped yet, so the group's number is still its own
@@ -202,8 +218,16 @@ async def _run(command: str, environ: Mapping[str, str]) -> tuple[bytes, bytes, 
             await process.stderr.aclose()
 
 
-async def _collect(stream: trio.abc.ReceiveStream, into: bytearray, *, until_full: bool = False) -> None:
+async def _collect(stream: trio.abc.ReceiveStream, into: bytearray, enough: trio.CancelScope | None = None) -> None:
+    """What the stream has, of which more than a key's worth is thrown away: that is `enough`."""
     async for chunk in stream:
         into += chunk[: LONGEST + 2 - len(into)]
-        if until_full and len(into) > LONGEST:
-            return
+        if enough is not None and len(into) > LONGEST:
+            enough.cancel()
+
+
+def _drain(fd: int, into: bytearray) -> None:
+    """What can be had from the pipe without waiting."""
+    with suppress(BlockingIOError):
+        while len(into) <= LONGEST and (chunk := os.read(fd, 65536)):
+            into += chunk[: LONGEST + 2 - len(into)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Mapping
 
 from ..config import describe, load
 from ..credential import credential_from
+from ..printing import put, say
 from ..service import Deepgram
 
 
@@ -17,6 +17,6 @@ def run(args: Namespace, environ: Mapping[str, str]) -> int:
     credential = credential_from(config.deepgram.api_key, environ)
     deepgram = Deepgram(config.deepgram.url, credential, ca=config.deepgram.ca or "", environ=environ)
     for warning in (*config.warnings, *deepgram.check()):
-        print(f"stream-supervisor: warning: {warning}", file=sys.stderr)
-    print(describe(config))
+        say(f"stream-supervisor: warning: {warning}")
+    put(describe(config))
     return 0
