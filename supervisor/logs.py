@@ -33,6 +33,7 @@ SECRET_SHAPE = re.compile(r"(?i)\b(token|bearer|basic)\s+(?=\S*\d)[\w.~+/=-]{12,
 TRACEBACK = ("exception", "stack")  # the fields that keep their line ends
 LONGEST = 2000  # characters of one value
 DEEPEST = 6  # levels of a nested value
+REMEMBERED = 100  # keys; a command may make another one for each attempt, for months
 HIDDEN = "***"
 
 
@@ -44,10 +45,13 @@ class Secrets:
 
     def add(self, secret: str) -> None:
         if len(secret) >= 6:  # hiding every "a" would hide the log
+            self._known.pop(secret, None)
             self._known[secret] = None
+            if len(self._known) > REMEMBERED:
+                del self._known[next(iter(self._known))]
 
     def hide(self, text: str) -> str:
-        for secret in self._known:
+        for secret in sorted(self._known, key=len, reverse=True):  # one may be the beginning of another
             text = text.replace(secret, HIDDEN)
         return SECRET_SHAPE.sub(HIDDEN, text)
 
@@ -190,7 +194,9 @@ def cleaner(secrets: Secrets) -> Processor:
         if isinstance(value, msgspec.Struct) and depth:
             return clean(msgspec.structs.asdict(value), depth)
         if isinstance(value, bytes | bytearray):
-            return clean(bytes(value[:LONGEST]).decode("utf-8", "replace"), depth)
+            return clean(bytes(value).decode("utf-8", "replace"), depth)
+        if isinstance(value, Mapping | list | tuple | set | frozenset | msgspec.Struct):
+            return "…"  # too deep; as text it would show what the names of its fields hide
         try:
             return clean(str(value), depth)
         except Exception:  # a value whose own text is broken is no reason to lose the line
