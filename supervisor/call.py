@@ -137,7 +137,7 @@ class Call:
 
     def give_way(self, size: int) -> None:
         """Another call needs the memory more."""
-        self._lose_oldest(-(-size // self.format.frame_bytes))
+        self._let_go(-(-size // self.format.frame_bytes))
 
     # The call
 
@@ -228,14 +228,27 @@ class Call:
         )
 
     def _make_room(self) -> None:
-        excess = self.ledger.unacknowledged - self.format.frames(self.spec.settings.buffer.seconds)
+        at, ledger = self.ledger.at, self.ledger
+        kept = at.written - max(ledger.floor, at.acknowledged)
+        excess = kept - self.format.frames(self.spec.settings.buffer.seconds)
         if excess > 0:
-            self._lose_oldest(excess)
+            self._let_go(excess)
         self.world.pool.update(self)
 
-    def _lose_oldest(self, frames: int) -> None:
-        for start, end in self.ledger.lose_oldest(frames):
-            self.telling.gap(start, end, "overflow")
+    def _let_go(self, frames: int) -> None:
+        """Forget the oldest audio. What is on its way to a server may still be transcribed: it is lost if that dies."""
+        ledger = self.ledger
+        oldest = max(ledger.floor, ledger.at.acknowledged)
+        unsent = max(oldest, self.session.reader.position) if self.session else oldest
+        end = oldest + frames
+        ledger.release(min(end, unsent))
+        if end > unsent:
+            self._lose(unsent, end)
+            ledger.release(end)
+
+    def _lose(self, start: int, end: int) -> None:
+        for a, b in self.ledger.lose(start, end):
+            self.telling.gap(a, b, "overflow")
 
     # The sessions
 
@@ -346,6 +359,7 @@ class Call:
         if closure.progress or self._stalled_since is None:
             self._stalled_since = trio.current_time()
         self._barren = 0 if closure.progress else self._barren + 1
+        self._lose(self.ledger.at.acknowledged, self.ledger.floor)  # it was on its way, and cannot be sent again
         if session:
             ended = session.hearing.abandoned()
             for each in ended if self.service.utterances else ():
