@@ -6,8 +6,10 @@ cannot be written any more is told of once, and no call notices.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BufferedWriter
 from pathlib import Path
 
@@ -25,11 +27,10 @@ Tap = Callable[[AudioFormat], Callable[[bytes], None]]
 def saved(path: Path, log: FilteringBoundLogger) -> Iterator[Tap]:
     """A tap that writes into a file, which is a whole WAV once the context has ended. Raises Problem."""
     try:
-        file = path.open("wb")
-    except OSError as error:
-        raise Problem(
-            f"cannot save the audio to {plain(str(path))}: {error.strerror}", "name another file", Exit.OUTPUT
-        ) from None
+        file = open(path, "wb", opener=partial(os.open, mode=0o600))  # noqa: SIM115 - closed with the recording
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise Problem(f"cannot save the audio to {plain(str(path))}: {why}", "name another file", Exit.OUTPUT) from None
     recording = _Recording(file, log)
     try:
         yield recording.tap
@@ -51,13 +52,16 @@ class _Recording:
         return self._save
 
     def close(self) -> None:
-        """Fill in what only the end knows."""
+        """Fill in what only the end knows, where that can be: a pipe is played without."""
         try:
-            if self._format and not self._broken:
+            if self._format and not self._broken and self._file.seekable():
                 self._put(b"\0" * (self._size % 2))
                 self._file.seek(0)
                 self._put(header(self._format, self._size))
-            self._file.close()
+        except OSError as error:
+            self._fail(error)
+        try:
+            self._file.close()  # which writes what is left, and closes even if it cannot
         except OSError as error:
             self._fail(error)
 
