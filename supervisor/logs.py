@@ -13,6 +13,7 @@ import re
 import select
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Literal, TextIO, cast
 
@@ -65,7 +66,7 @@ class Stderr:
     PIECE = 4096  # a pipe that polls writable takes this much without blocking
 
     def __init__(self, fd: int | None) -> None:
-        self._fd = fd
+        self._fd = None if fd is None else _not_blocking(fd)
         self._torn = False
         self.dropped = 0
 
@@ -94,6 +95,14 @@ class Stderr:
             pass
         self._torn = len(data) > len(rest) > 0 or (self._torn and len(rest) == len(data))
         return not rest
+
+
+def _not_blocking(fd: int) -> int:
+    """A terminal opened anew, for this use alone: it polls writable for a single byte, and a longer line would wait."""
+    if os.isatty(fd):
+        with suppress(OSError):  # another user's, or not in this container
+            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    return fd
 
 
 def _takes_more(fd: int) -> bool:
@@ -178,6 +187,9 @@ def configure(
 def cleaner(secrets: Secrets) -> Processor:
     """A processor that leaves nothing in an event but JSON's own types, cleaned."""
 
+    def named(key: object) -> str:
+        return cut(secrets.hide(shown(str(key))), LONGEST)
+
     def clean(value: Any, depth: int, lines: bool = False) -> Any:
         if isinstance(value, Enum):
             return clean(value.value, depth)
@@ -187,7 +199,7 @@ def cleaner(secrets: Secrets) -> Processor:
             return cut(secrets.hide(shown(value, lines=lines)), LONGEST * (8 if lines else 1))
         if isinstance(value, Mapping) and depth:
             return {key: HIDDEN if _names_a_secret(key) and held else clean(held, depth - 1)
-                    for key, held in ((shown(str(key)), held) for key, held in value.items())}  # fmt: skip
+                    for key, held in ((named(key), held) for key, held in value.items())}  # fmt: skip
         if isinstance(value, list | tuple | set | frozenset) and depth:
             ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
             return [clean(held, depth - 1) for held in ordered]
@@ -204,7 +216,7 @@ def cleaner(secrets: Secrets) -> Processor:
 
     def process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {
-            key: HIDDEN if _names_a_secret(key) and value else clean(value, DEEPEST, key in TRACEBACK)
+            named(key): HIDDEN if _names_a_secret(key) and value else clean(value, DEEPEST, key in TRACEBACK)
             for key, value in event.items()
         }
 

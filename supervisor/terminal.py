@@ -11,10 +11,11 @@ import re
 import unicodedata
 from itertools import accumulate
 
-# A CSI or a string sequence goes whole; an unterminated one loses its introducer only, so that it hides nothing.
+# A CSI or a string sequence goes whole; an unterminated one loses its introducer only, so that it hides nothing. None
+# reaches over another's introducer: looking for the end of each of many would take the square of their number.
 SEQUENCES = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"
-    "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)"
+    "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\\\|\x9c)"
     "|\x1b[ -/]*[0-~]?"
 )
 SPACES = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
