@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -42,7 +43,10 @@ class Route:
             raise
 
     async def _secure(self, wire: SocketWire, context: ssl.SSLContext) -> TlsWire:
-        secured, problem = TlsWire(wire, context, self.host), ""
+        try:
+            secured, problem = TlsWire(wire, context, self.host), ""
+        except ValueError as error:
+            raise OSError(f"{self.host} is no name that a certificate could be for: {error}") from error
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wire.run, name="flusher")
             try:
@@ -62,13 +66,16 @@ class Route:
                 connected = (await trio.open_tcp_stream(self.host, self.port)).socket
             except socket.gaierror as error:
                 raise OSError(f"cannot resolve {self.host}: {error.strerror}") from error
+            except UnicodeError as error:  # a label that is empty or too long
+                raise OSError(f"cannot resolve {self.host}: {error}") from error
             except OSError as error:
                 raise OSError(f"cannot reach {self.host} port {self.port}: {_cause(error)}") from error
         plain = socket.socket(fileno=connected.detach())
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
+        with contextlib.suppress(OSError):  # some systems refuse where the peer is gone already; reading will tell
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
         return plain
 
     async def _through_proxy(self) -> trio.socket.SocketType:
@@ -92,14 +99,7 @@ def route(url: str, *, ca: str = "", environ: Mapping[str, str] = os.environ, se
     host = parts.hostname or ""
     proxy = _proxy(host, environ) if secure else ""
     if proxy:
-        try:
-            import python_socks  # noqa: F401 - asked here, so that the answer comes before a call does
-        except ImportError:
-            raise Problem(
-                "HTTPS_PROXY is set and python-socks is not installed",
-                "install stream-supervisor[proxy], or name the host in NO_PROXY",
-                Exit.CONFIG,
-            ) from None
+        _check_proxy(proxy)
     context = None
     if secure:
         try:
@@ -107,15 +107,36 @@ def route(url: str, *, ca: str = "", environ: Mapping[str, str] = os.environ, se
         except OSError as error:
             raise Problem(f"the CA file {ca} cannot be used: {error}", "give a PEM file", Exit.CONFIG) from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION  # during one a write waits for a read, and `put` never waits
     return Route(host, parts.port or (443 if secure else 80), context, proxy, send_timeout)
+
+
+def _check_proxy(proxy: str) -> None:
+    """Asked before there is a call, which could only try again and again; raises Problem."""
+    try:
+        from python_socks.async_.trio import Proxy
+    except ImportError:
+        raise Problem(
+            "HTTPS_PROXY is set and python-socks is not installed",
+            "install stream-supervisor[proxy], or name the host in NO_PROXY",
+            Exit.CONFIG,
+        ) from None
+    try:
+        Proxy.from_url(proxy)
+    except ValueError:  # its words may repeat the URL, with the password in it
+        raise Problem(
+            "HTTPS_PROXY is not the URL of a proxy that can be used",
+            "write it like http://proxy.example.com:3128, with the port; socks5:// and socks4:// are known too",
+            Exit.CONFIG,
+        ) from None
 
 
 def _proxy(host: str, environ: Mapping[str, str]) -> str:
     """What HTTPS_PROXY says, unless NO_PROXY names the host or a domain it is in."""
     proxy = environ.get("HTTPS_PROXY") or environ.get("https_proxy") or ""
     exempt = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
-    for name in filter(None, (each.strip().lstrip(".").lower() for each in exempt.split(","))):
-        if name == "*" or host == name or host.endswith(f".{name}"):
+    for name in exempt.lower().replace(",", " ").split():
+        if name == "*" or f".{host}".endswith("." + name.removeprefix("*").lstrip(".")):
             return ""
     return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 

@@ -16,6 +16,7 @@ class Pipe:
         self.capacity = capacity
         self.latency = latency
         self.ended = False  # the writer will write no more
+        self.unread_from = float("inf")  # when the reader went away: the writer learns of it one latency later
         self.broken = False  # reset: both sides find out at once
         self.blackhole = False  # takes everything, delivers nothing
         self._chunks: deque[tuple[float, bytes]] = deque()
@@ -26,7 +27,7 @@ class Pipe:
         """Take what there is room for; raises BlockingIOError when there is none."""
         if self.broken:
             raise ConnectionResetError("connection reset by peer")
-        if self.ended:
+        if self.ended or trio.current_time() >= self.unread_from + self.latency:
             raise BrokenPipeError("broken pipe")
         if self.blackhole:
             return len(data)
@@ -58,25 +59,28 @@ class Pipe:
 
     @property
     def full(self) -> bool:
-        return self._size >= self.capacity and not (self.broken or self.blackhole)
+        return self._size >= self.capacity and not (self.broken or self.blackhole or self.ended)
 
     async def readable(self) -> None:
-        """Wait until a read may find something: bytes that have travelled, the end, or a reset."""
-        while not self.broken:
-            if self._chunks:
-                arrival = self._chunks[0][0]
-                if arrival <= trio.current_time():
-                    return
-                with trio.move_on_at(arrival):
-                    await self.changed.wait()
-            elif self.ended:
-                return
-            else:
-                await self.changed.wait()
+        """Wait until a read may find something else than it did: a change, or bytes that have travelled."""
+        with trio.move_on_at(self._chunks[0][0] if self._chunks else float("inf")):
+            await self.changed.wait()
 
     async def writable(self) -> None:
-        while self.full:
-            await self.changed.wait()
+        """Wait until a write may do something else than it did: there is room, or it fails."""
+        if self.full:
+            with trio.move_on_at(self.unread_from + self.latency):
+                await self.changed.wait()
+
+    def end(self) -> None:
+        """The writer goes away; what it wrote still arrives."""
+        self.ended = True
+        self.ring()
+
+    def leave(self) -> None:
+        """The reader goes away."""
+        self.unread_from = min(self.unread_from, trio.current_time())
+        self.ring()
 
     def ring(self) -> None:
         self.changed.set()
@@ -89,6 +93,7 @@ class MemoryWire(Flushing):
     def __init__(self, out: Pipe, back: Pipe, send_timeout: float) -> None:
         super().__init__(send_timeout)
         self._out, self._back = out, back
+        self._closed = False
 
     def _send(self, data: memoryview) -> int:
         return self._out.write(data)
@@ -97,6 +102,8 @@ class MemoryWire(Flushing):
         await self._out.writable()
 
     def _receive(self) -> bytes:
+        if self._closed:
+            raise OSError("closed")
         return self._back.read(READ)
 
     async def _receivable(self) -> None:
@@ -104,9 +111,9 @@ class MemoryWire(Flushing):
 
     def close(self) -> None:
         self._die("closed")
-        for pipe in (self._out, self._back):
-            pipe.ended = True
-            pipe.ring()
+        self._closed = True
+        self._out.end()
+        self._back.leave()
 
 
 class MemoryPeer(trio.abc.HalfCloseableStream):
@@ -114,11 +121,13 @@ class MemoryPeer(trio.abc.HalfCloseableStream):
 
     def __init__(self, arriving: Pipe, leaving: Pipe) -> None:
         self._arriving, self._leaving = arriving, leaving
+        self._closed = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
         rest = memoryview(data)
         while rest:
+            self._check()
             try:
                 rest = rest[self._leaving.write(rest) :]
             except BlockingIOError:
@@ -133,6 +142,7 @@ class MemoryPeer(trio.abc.HalfCloseableStream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await trio.lowlevel.checkpoint()
         while True:
+            self._check()
             try:
                 return self._arriving.read(max_bytes or READ)
             except BlockingIOError:
@@ -142,8 +152,7 @@ class MemoryPeer(trio.abc.HalfCloseableStream):
 
     async def send_eof(self) -> None:
         await trio.lowlevel.checkpoint()
-        self._leaving.ended = True
-        self._leaving.ring()
+        self._leaving.end()
 
     def reset(self) -> None:
         """What a TCP reset does: both sides break at once, and what was on its way is gone."""
@@ -157,11 +166,14 @@ class MemoryPeer(trio.abc.HalfCloseableStream):
             pipe.blackhole = True
 
     async def aclose(self) -> None:
-        self._leaving.ended = True
-        self._arriving.ended = True
-        self._leaving.ring()
-        self._arriving.ring()
+        self._closed = True
+        self._leaving.end()
+        self._arriving.leave()
         await trio.lowlevel.checkpoint()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError("closed")
 
 
 def memory_wire(

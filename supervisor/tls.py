@@ -6,6 +6,7 @@ writes to memory and the wire below keeps the order, so there is nothing to give
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 
 import trio
@@ -18,6 +19,7 @@ class TlsWire(Wire):
 
     def __init__(self, inner: Wire, context: ssl.SSLContext, host: str) -> None:
         self._inner = inner
+        self._dead = ""  # why, where TLS knows it and the wire below does not
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
@@ -32,7 +34,7 @@ class TlsWire(Wire):
                 self._flush()
                 await self._fill()
             except ssl.SSLError:
-                self._flush()  # the alert that tells the peer why
+                self._say_why()
                 raise
 
     @property
@@ -40,32 +42,49 @@ class TlsWire(Wire):
         return self._inner.clear
 
     def put(self, data: bytes) -> None:
+        self._check()
         try:
             self._tls.write(data)
         except ssl.SSLError as error:
-            raise trio.BrokenResourceError(str(error)) from error
+            self._die(error)
+        self._check()
         self._flush()
 
     async def drained(self) -> None:
+        self._check()
         await self._inner.drained()
 
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
+            self._check()
             try:
                 data = self._tls.read(READ)
-                self._flush()
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                return data
             except ssl.SSLWantReadError:
                 self._flush()
                 await self._fill()
-            except ssl.SSLZeroReturnError:
-                return b""
-            except ssl.SSLEOFError:
-                return b""  # hung up without a goodbye: what a dying peer does
+                continue
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                data = b""  # hung up, without a goodbye as a rule: what a dying peer does
             except ssl.SSLError as error:
-                raise trio.BrokenResourceError(str(error)) from error
+                self._die(error)
+                continue
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return data
+
+    def _check(self) -> None:
+        if self._dead:
+            raise trio.BrokenResourceError(self._dead)
+
+    def _die(self, error: ssl.SSLError) -> None:
+        self._dead = str(error)
+        self._say_why()
+        self._inner.close()
+
+    def _say_why(self) -> None:
+        """Send the alert that OpenSSL has made, if the peer still takes it: the error itself is worth more."""
+        with contextlib.suppress(trio.BrokenResourceError):
+            self._flush()
 
     async def _fill(self) -> None:
         if data := await self._inner.receive():
@@ -81,4 +100,10 @@ class TlsWire(Wire):
         await self._inner.run()
 
     def close(self) -> None:
+        """Say goodbye, if the network takes it at once: then the peer can tell our end from a cut connection."""
+        if not self._dead:
+            self._dead = "closed"
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+            self._say_why()
         self._inner.close()

@@ -24,7 +24,7 @@ class Wire(abc.ABC):
     @property
     @abc.abstractmethod
     def clear(self) -> bool:
-        """Everything that was put has been taken by the network."""
+        """Everything that was put has been taken by the network, and more would be."""
 
     @abc.abstractmethod
     def put(self, data: bytes) -> None:
@@ -36,11 +36,14 @@ class Wire(abc.ABC):
 
     @abc.abstractmethod
     async def receive(self) -> bytes:
-        """Some bytes from the peer, b"" once it has hung up; raises trio.BrokenResourceError if the wire died."""
+        """Some bytes from the peer, b"" once it has hung up; raises trio.BrokenResourceError if the wire died.
+
+        What had come before it died is given first: a server that closes says why, and then refuses our next frame.
+        """
 
     @abc.abstractmethod
     async def run(self) -> None:
-        """Flush what `put` could not send at once, until cancelled. One task runs this."""
+        """Flush what `put` could not send at once, until cancelled or the wire is dead. One task runs this."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -74,7 +77,7 @@ class Flushing(Wire):
 
     @property
     def clear(self) -> bool:
-        return not self._rest
+        return not self._rest and not self.dead
 
     def put(self, data: bytes) -> None:
         self._check()
@@ -94,26 +97,29 @@ class Flushing(Wire):
         except BlockingIOError:
             return 0
         except OSError as error:
-            self._die(str(error))
+            self._die(error.strerror or str(error))
             return 0
 
     async def run(self) -> None:
-        while True:
+        while not self.dead:
             await self._stuck.wait()
             with trio.move_on_after(self._send_timeout) as flushing:
-                while self._rest and not self.dead:
+                while self._rest:
                     await self._sendable()
-                    sent = self._try(self._rest[0])
-                    if sent == len(self._rest[0]):
-                        self._rest.popleft()
-                    else:
-                        self._rest[0] = self._rest[0][sent:]
+                    self._flush()
             if flushing.cancelled_caught:
                 self._die(f"the peer does not take what is sent, for {self._send_timeout:g} s")
+                self.close()  # wakes a receiver that the silent network would leave waiting
             self._stuck = trio.Event()
             self._clear.set()
-            if self.dead:
-                return
+
+    def _flush(self) -> None:
+        """Hand over some of the rest, which is gone if the wire died meanwhile or dies of this."""
+        sent = self._try(self._rest[0]) if self._rest else 0
+        if self._rest:
+            first = self._rest.popleft()
+            if sent < len(first):
+                self._rest.appendleft(first[sent:])
 
     async def drained(self) -> None:
         while self._rest and not self.dead:
@@ -124,15 +130,18 @@ class Flushing(Wire):
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            self._check()
             try:
                 data = self._receive()
             except BlockingIOError:
+                self._check()
                 await self._receivable()
             except OSError as error:
-                self._die(str(error))
+                self._die(error.strerror or str(error))
+                self._check()
             else:
                 await trio.lowlevel.cancel_shielded_checkpoint()
+                if not data:
+                    self._check()  # the kernel tells of a reset once, and then of an end
                 return data
 
     def _check(self) -> None:
