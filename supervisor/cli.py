@@ -13,7 +13,7 @@ from . import __version__
 from .core.problem import Exit, Problem
 from .credential import FORMS, without_keys
 from .logs import FORMATS, LEVELS
-from .printing import flush, say
+from .printing import flush, put, say
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -23,6 +23,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise Problem(without_keys(message), f"see {self.prog} --help", Exit.USAGE)
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Help and version are what was asked for: argparse would ignore that they cannot be written."""
+        del file
+        put(message.rstrip("\n"))
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
