@@ -28,6 +28,7 @@ class Closure:
     request_id: str = ""  # header dg-request-id: Deepgram's name for the session
     location: str = ""  # of a redirect
     retry_after: float = 0.0  # seconds the server asked us to stay away
+    unkeyed: bool = False  # there was no key to dial with
     opened: bool = False  # the upgrade succeeded
     finishing: bool = False  # CloseStream had been sent
     metadata: bool = False  # Metadata had come

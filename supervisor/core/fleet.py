@@ -30,7 +30,8 @@ class OpenFleet:
     (6.0, 0.0)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = 60.0) -> None:
+        self._longest = longest  # seconds that a server is obeyed for
         self._closed_until = 0.0
 
     def lease(self, call_id: str, now: float) -> float:
@@ -40,4 +41,4 @@ class OpenFleet:
     def report(self, call_id: str, closure: Closure, now: float) -> None:
         del call_id
         if closure.retry_after and closure.status is not None:
-            self._closed_until = max(self._closed_until, now + closure.retry_after)
+            self._closed_until = max(self._closed_until, now + min(closure.retry_after, self._longest))

@@ -80,6 +80,7 @@ class Hearing:
         self._sent_before = ledger.at.sent  # what an earlier session was sent
         self._again = [list(channel.recent) for channel in state.channels]  # delivered, and not yet said again
         self._met = [False] * len(state.channels)  # the last of them was said again
+        self._last = [channel.recent[-1].middle if channel.recent else float("-inf") for channel in state.channels]
         self._same = ledger.format.frames(SAME)
         self._hole = ledger.format.frames(HOLE)
 
@@ -115,6 +116,7 @@ class Hearing:
         at.duplicate_frames += max(0, min(end, watermark) - start)
         self._ledger.acknowledge(index, watermark, end)
         channel.final_start = max(channel.final_start, min(start, end))
+        channel.final_end = max(channel.final_end, end)
         for word in words:
             channel.recent.append(Spoken(normal(word.word), word.start, word.end))
             channel.word_end = max(channel.word_end or 0, word.end)
@@ -152,43 +154,56 @@ class Hearing:
 
     def _cut(self, index: int, results: Results) -> tuple[list[PlacedWord], bool, tuple[list[Spoken], bool]]:
         """The words of a message that are new; whether any was not; and what may still be said again after it."""
-        watermark = self._ledger.at.watermarks[index]
+        watermark, told_until = self._ledger.at.watermarks[index], self._state.channels[index].final_end
         again, met, kept, cut = self._again[index], self._met[index], [], False
-        for word in self._placed(results):
-            middle = (word.start + word.end) / 2
-            repeated = self._repetition(again, word, middle)
+        for word, middle, before_a_jump in self._placed(results):
+            repeated = self._repetition(again, word, (middle, before_a_jump))
             if repeated is not None:
                 met = met or repeated == len(again) - 1
                 again = again[repeated + 1 :]
                 cut = True
-            elif middle > watermark or (met and middle > watermark - self._same):
+            elif middle > watermark or (
+                told_until - self._same < middle <= told_until and (met or middle > self._last[index] + self._same)
+            ):
                 kept.append(word)
             else:
                 cut = True
         return kept, cut, (again, met)
 
-    def _repetition(self, again: list[Spoken], word: PlacedWord, middle: float) -> int | None:
+    def _repetition(self, again: list[Spoken], word: PlacedWord, middles: tuple[int, int]) -> int | None:
         """Which of the delivered words this one says again: of the same ones within reach, the nearest."""
-        if not again or middle - again[-1].middle > self._same:
+        if not again or min(middles) - again[-1].middle > self._same:
             return None
         spoken = normal(word.word)
-        near = [
-            (abs(each.middle - middle), number)
+        same = [
+            (min(abs(each.middle - middle) for middle in middles), number)
             for number, each in enumerate(again)
-            if each.word == spoken and abs(each.middle - middle) <= self._same
+            if each.word == spoken
         ]
-        return min(near)[1] if near else None
+        distance, nearest = min(same, default=(self._same + 1, 0))
+        return nearest if distance <= self._same else None
 
-    def _placed(self, results: Results) -> list[PlacedWord]:
-        """The words on the call's clock, without those that were heard in silence of our own or in audio now lost."""
+    def _placed(self, results: Results) -> list[tuple[PlacedWord, int, int]]:
+        """The words on the call's clock, without those that were heard in silence of our own.
+
+        A word across a jump of the clock lies on the side where its middle was heard, and is no longer than it was heard.
+        With each comes its middle, and where that would be had the clock not jumped shortly before: for a word that was
+        being said again when its audio was lost, and that the server places a little late.
+        """
         placed = []
         for word in results.best.words:
             start, end = self._timeline.start(word.start), self._timeline.end(word.end)
             if end <= start and word.end > word.start:
                 continue
-            placed.append(
-                PlacedWord(word.word, start, max(end, start + 1), word.confidence, word.punctuated_word, word.speaker)
-            )
+            heard = (word.start + word.end) / 2
+            back = min(heard, SAME)
+            middle = self._timeline.start(heard)
+            before_a_jump = self._timeline.start(heard - back) + self._ledger.format.frames(back)
+            half = self._ledger.format.frames((word.end - word.start) / 2) + 1
+            start, end = max(start, middle - half), min(end, middle + half)
+            end = max(end, start + 1)
+            there = PlacedWord(word.word, start, end, word.confidence, word.punctuated_word, word.speaker)
+            placed.append((there, middle, before_a_jump))
         return placed
 
     def _text(self, results: Results, words: list[PlacedWord], *, cut: bool) -> str:

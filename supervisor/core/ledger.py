@@ -158,7 +158,8 @@ class Ledger:
         """Give up the oldest unacknowledged audio, to make room; return the ranges lost."""
         end = min(self.at.acknowledged + frames, self.at.written)
         lost = self.lose(self.at.acknowledged, end)
-        self.release(end)
+        if lost:  # else what is held is only there to be replayed, and a word that it holds may not be told yet
+            self.release(end)
         return lost
 
     def _settle(self) -> int:

@@ -27,6 +27,7 @@ class ChannelState(msgspec.Struct):
     segment: int = 0  # finals delivered
     recent: list[Spoken] = msgspec.field(default_factory=list)  # the last words delivered, which a replay may repeat
     final_start: int = 0  # where the last final began
+    final_end: int = 0  # and ended
     word_end: int | None = None  # where the last word delivered ended
     interim_told: bool = False  # an interim of the next segment is out, and must be replaced
     utterance_open: bool = False
@@ -45,6 +46,7 @@ class CallState(msgspec.Struct):
     channels: list[ChannelState]
     seq: int = 0  # finals delivered
     sessions: int = 0
+    complaints: int = 0  # messages that were errors, or that nobody understood
     billed: float = 0.0
     latencies: Latencies = msgspec.field(default_factory=Latencies)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
+KEPT = 60.0  # seconds before a final that are still asked about: by another channel's, or by the end of an utterance
 FLOAT32 = 2.0**-23  # a start plus a duration, each rounded to float32, is wrong by at most so much of itself
 
 
@@ -59,8 +60,8 @@ class Timeline:
         return position
 
     def forget(self, before: float) -> None:
-        """Nobody will ask about times before this one: let their marks go."""
-        heard, _ = self._frames(before)
+        """A final ends here: let the marks go that lie so far before it that nobody will ask about their times."""
+        heard, _ = self._frames(before - KEPT)
         keep = bisect_right(self._marks, heard, key=_heard) - 2  # one more, for an end at the very mark
         if keep > 0:
             del self._marks[:keep]
@@ -71,9 +72,9 @@ class Timeline:
         return min(max(round(heard), 0), self.heard), blur
 
     def _position(self, heard: int, index: int) -> int:
-        if index < 0 or not self._marks:
+        if not self._marks:
             return 0
-        start, position, advances = self._marks[index]
+        start, position, advances = self._marks[max(0, index)]
         return position + (max(0, heard - start) if advances else 0)
 
     def _now(self) -> int:

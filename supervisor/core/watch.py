@@ -13,6 +13,7 @@ from .settings import SessionSettings
 
 LATE = 1.0  # seconds between two looks that are more than a busy process
 RESUME = 1.0  # seconds without call audio after which sending it is a new beginning
+TELLING = 2.0  # seconds of audio about which a server has something to say, whatever it hears in them
 
 
 @dataclass(slots=True)
@@ -26,6 +27,9 @@ class Watch:
     _audio_at: float = field(init=False)
     result_at: float | None = None
     _lag_from: float = 0.0  # audio sent when the timers were last started again
+    _known: tuple[float | None, float | None] = (None, None)  # the beginning and the result that the last look saw
+    _told_of: float = 0.0  # audio sent when the last result came
+    _silence: float = 0.0  # of ours, since then: a server need not tell of it
 
     def __post_init__(self) -> None:
         self._looked = self._pinged = self._audio_at = self.opened
@@ -36,8 +40,12 @@ class Watch:
             self._sending_since = now
         self._audio_at = now
 
+    def silence(self, seconds: float) -> None:
+        """So much of our own making went out."""
+        self._silence += seconds
+
     def result(self, now: float) -> None:
-        self.result_at = now
+        self.result_at, self._silence = now, 0.0
 
     def ping_due(self, now: float) -> bool:
         """True when it is time for a ping, which then counts as sent."""
@@ -56,8 +64,10 @@ class Watch:
         self._looked = now
         if late:
             self._pinged, self._waiting = now, False
-            self._sending_since, self._lag_from = None, sent
+            self._sending_since, self._lag_from, self._silence = None, sent, 0.0
             return ""
+        if (self._sending_since, self.result_at) != self._known:
+            self._known, self._told_of = (self._sending_since, self.result_at), sent
         if self._waiting and received_at >= self._pinged:
             self._waiting = False
         if self._waiting and now - self._pinged >= self.settings.pong:
@@ -65,8 +75,9 @@ class Watch:
         if self._sending_since is None or now - self._audio_at > RESUME:
             return ""
         silent_since = max(self._sending_since, self.result_at or 0.0)
-        if now - silent_since >= self.settings.results_timeout:
+        if now - silent_since >= self.settings.results_timeout and sent - self._told_of >= TELLING:
             return f"no Results for {self.settings.results_timeout:g} s while audio was being sent"
+        sent -= self._silence
         if sent - max(result_end, self._lag_from) >= self.settings.results_lag:
             return f"results are {self.settings.results_lag:g} s of audio behind"
         if sent - max(final_end, self._lag_from) >= self.settings.finals_lag:

@@ -1,15 +1,9 @@
-"""The seam: whatever is replayed, each spoken word is delivered once, in order, where it was spoken.
+"""The seam, case by case: what is cut, what is kept, and what follows from it; any history is in test_model_seam.
 
-The model is a caller who says numbered words at known places, and a server that hears any stretch of them, tells finals
-that end where it likes and places words a little wrongly.
+The caller says numbered words at known places, and the server tells finals of any stretch of them.
 """
 
 from __future__ import annotations
-
-import random
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from supervisor.core.audio import AudioFormat
 from supervisor.core.hearing import Hearing, Said, Skipped
@@ -83,71 +77,6 @@ class Talk:
             self.skipped += [each for each in out if isinstance(each, Skipped)]
             self.delivered += [word.word for each in out if isinstance(each, Said) for word in each.words]
         return out
-
-    def cut_at_a_pause(self, end):
-        """The nearest session time at or before `end` where the caller says nothing: finals end between words."""
-        end = min(end, len(self.session_places))
-        while end > self.told:
-            place = self.session_places[end - 1]
-            if place is None or place % 400 < 100:
-                return end
-            end -= 1
-        return end
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("write"), st.integers(50, 1500)),
-        st.tuples(st.just("send"), st.integers(20, 2000)),
-        st.tuples(st.just("final"), st.integers(0, 4000)),
-        st.tuples(st.just("silence"), st.integers(10, 500)),
-        st.tuples(st.just("drop"), st.just(0)),
-    ),
-    max_size=60,
-)
-
-
-@settings(max_examples=400, deadline=None)
-@given(STEPS, st.randoms(use_true_random=False))
-def test_every_word_once_in_order_and_in_its_place(steps, chance):
-    """Any interleaving of speech, finals, silence of ours and dropped connections; words wobble by up to 80 ms."""
-    talk = Talk()
-    for step, argument in steps:
-        play(talk, step, argument, chance)
-    finish(talk)
-    heard = talk.state.at.written
-    complete = [f"w{n}" for n in range(heard // 400 + 1) if n * 400 + 100 + 200 <= heard]
-    assert talk.delivered in (complete, complete[:-1])  # the last may be half said
-    for said in talk.said:
-        for word in said.words:
-            assert abs(word.start - (int(word.word[1:]) * 400 + 100)) <= 80 + 200
-    assert [said.seq for said in talk.said] == list(range(len(talk.said)))
-    at = talk.state.at
-    assert at.lost_frames == 0
-    assert at.acknowledged_frames + talk.ledger.unfinished() == at.heard_frames
-
-
-def play(talk: Talk, step: str, argument: int, chance: random.Random):
-    if step == "write":
-        talk.ledger.write(b"x" * argument)
-    elif step == "send":
-        talk.send(argument)
-    elif step == "final":
-        end = talk.cut_at_a_pause(talk.told + argument)
-        if end > talk.told:
-            talk.final(end, chance.randint(-80, 80))
-    elif step == "silence":
-        if talk.session_places and talk.session_places[-1] is not None and talk.session_places[-1] % 400 < 100:
-            talk.silence(argument)
-    else:
-        talk.connect()
-    talk.ledger.release(talk.state.replay_from(MARGIN, whole_finals=talk.whole_finals))
-
-
-def finish(talk: Talk):
-    while talk.reader.backlog:
-        talk.send(1000)
-    talk.final(len(talk.session_places), 0)
 
 
 def test_the_same_word_three_times_is_said_three_times():
@@ -340,3 +269,106 @@ def test_words_heard_in_our_own_silence_are_nobodys():
     assert [word.word for word in said.words] == ["blip"]
     assert said.text == "blip"
     assert talk.state.at.acknowledged == 2000
+
+
+def final(start, end, *words, channel=0, is_final=True):
+    """Words as (text, start, end), all in frames of the session."""
+    heard = tuple(HeardWord(text, a / RATE, b / RATE, 0.9) for text, a, b in words)
+    text = " ".join(word.word for word in heard)
+    hypotheses = Hypotheses((Alternative(text, 0.9, heard),))
+    return Results(start / RATE, (end - start) / RATE, hypotheses, is_final, channel_index=(channel, 2))
+
+
+def texts(told):
+    return [word.word for each in told if isinstance(each, Said) for word in each.words]
+
+
+def test_a_word_after_a_long_pause_is_new_though_it_is_placed_before_the_watermark():
+    """The last word delivered is too far back to be repeated, so this cannot be its repetition."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(5000)
+    assert texts(talk.hearing.results(final(0, 5000, ("early", 1000, 1400)))) == ["early"]  # then a pause to 4.9 s
+    talk.connect()
+    talk.send(9000)
+    assert talk.reader.position == 9000
+    told = talk.hearing.results(final(0, 3000, ("late", 800, 1100)))  # this session began at 4 s: 4.8 to 5.1 s
+
+    assert texts(told) == ["late"]
+
+
+def test_the_first_word_of_a_call_is_new_though_it_is_placed_before_the_watermark():
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(5000)
+    talk.hearing.results(final(0, 5000))
+    talk.connect()
+    talk.send(9000)
+
+    assert texts(talk.hearing.results(final(0, 3000, ("first", 800, 1100)))) == ["first"]
+
+
+def test_a_word_that_only_a_later_session_hears_in_what_was_final_is_not_told():
+    """A final is never taken back, nor is it added to."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(5000)
+    talk.hearing.results(final(0, 5000))
+    talk.connect()
+    talk.send(9000)
+    told = talk.hearing.results(final(0, 3000, ("cough", 300, 600), ("hello", 1300, 1700)))
+
+    assert texts(told) == ["hello"]
+
+
+def test_a_channel_that_lags_is_still_placed_by_the_marks_that_the_other_has_passed():
+    """Each final lets go of marks; one channel must not let go of another's."""
+    talk = Talk(AudioFormat("mulaw", RATE, 2))
+    talk.ledger.write(b"xy" * 30_000)
+    for _ in range(10):
+        talk.send(1000)
+        talk.silence(1000)
+    ahead, behind = final(0, 20_000, channel=0), final(0, 3000, ("late", 2200, 2600), channel=1)
+    talk.hearing.results(ahead)
+    talk.timeline.forget(ahead.end)
+    (said,) = talk.hearing.results(behind)
+
+    assert [(word.start, word.end) for word in said.words] == [(1200, 1600)]
+
+
+def test_a_word_across_a_jump_is_no_longer_than_it_was_heard():
+    """A server that places a word a little late would have it go on through all that was lost."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 90_000)
+    talk.send(5000)
+    talk.ledger.lose_oldest(60_000)
+    talk.send(5000)
+    told = talk.hearing.results(final(0, 8000, ("before", 4600, 5050), ("after", 4980, 5400)))
+
+    assert [(word.word, word.start, word.end) for each in told for word in each.words] == [("after", 59_979, 60_400)]
+
+
+def test_a_word_that_was_being_said_again_when_its_audio_was_lost_is_not_told_twice():
+    """The server heard half of it before the jump, and places it after."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 90_000)
+    talk.send(5000)
+    talk.hearing.results(final(0, 5000, ("once", 4700, 4800)))
+    talk.connect()
+    talk.send(760)  # from 4 s to 4.76 s
+    talk.ledger.lose_oldest(60_000)
+    talk.send(5000)
+    told = talk.hearing.results(final(0, 5000, ("once", 810, 870), ("more", 1000, 1400)))
+
+    assert texts(told) == ["more"]
+
+
+def test_an_interim_without_words_is_told_only_to_replace_one_that_had_some():
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(9000)
+
+    assert talk.hearing.results(final(0, 1000, is_final=False)) == []
+    (some,) = talk.hearing.results(final(0, 2000, ("well", 1000, 1400), is_final=False))
+    (none,) = talk.hearing.results(final(0, 3000, is_final=False))
+    assert (some.text, none.text, some.segment == none.segment) == ("well", "", True)

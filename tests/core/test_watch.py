@@ -134,3 +134,28 @@ def test_a_lag_from_before_a_late_wake_is_forgiven():
 
     assert watch.look(30.1, 30.1, 44.9, 0.0, 0.0) == ""
     assert "behind" in watch.look(30.2, 30.2, 45.0, 0.0, 0.0)
+
+
+def test_silence_of_our_own_is_no_lag():
+    """A server that says nothing of silence is not behind with the call's audio."""
+    watch = Watch(SessionSettings(), opened=0.0)
+    watch.result(0.0)
+    for tick in range(1, 300):
+        watch.silence(TICK)
+        assert watch.look(tick * TICK, tick * TICK, tick * TICK, 0.0, 0.0) == ""
+    watch.audio(30.0)
+
+    assert watch.look(30.0, 30.0, 30.1, 0.0, 0.0) == ""
+
+
+def test_so_little_audio_that_there_is_nothing_to_tell_of_is_no_stall():
+    """Results come by the second of audio: a source that gives a little at a time must not be taken for a dead server."""
+    watch = Watch(SessionSettings(), opened=0.0)
+    sent = 0.0
+    for tick in range(600):
+        sent += 0.1 * TICK
+        watch.audio(tick * TICK)
+        why = watch.look(tick * TICK, tick * TICK, sent, 0.0, 0.0)
+        assert (why == "") == (sent < 2.0)
+        if why:
+            return

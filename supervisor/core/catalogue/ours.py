@@ -69,6 +69,14 @@ OURS = table(
         ),
     ),
     Entry(
+        "key",
+        "the key could not be read",
+        Verdict.RETRY,
+        "The key is read again for each dial, and this time there was none to be had.",
+        "Reads it again after a random wait that grows. Live audio is kept meanwhile.",
+        ("Is the key where the config says, and may this user read it?", "Does the command that prints it still work?"),
+    ),
+    Entry(
         "dial",
         "the server could not be reached",
         Verdict.RETRY,
@@ -155,5 +163,7 @@ def key_of(closure: Closure) -> str:
     >>> key_of(Closure(reason="[Errno 111] Connection refused")), key_of(Closure(reason="?", opened=True))
     ('refused', 'ended')
     """
+    if closure.unkeyed:
+        return "key"
     wordings, otherwise = (AFTER_THE_UPGRADE, "ended") if closure.opened else (BEFORE_THE_UPGRADE, "dial")
     return next((key for wording, key in wordings if wording.search(closure.reason)), otherwise)
