@@ -17,11 +17,12 @@ import trio
 
 from .connection import Endpoint
 from .core.audio import AudioFormat
+from .core.catalogue import payload_named
 from .core.closure import Closure, Verdict
 from .core.dialect import LISTEN_V1, Dialect
 from .core.fleet import Fleet, OpenFleet
 from .core.hearing import Ended, Said, Skipped
-from .core.judge import TAIL_ANY, Judge, Judgement
+from .core.judge import TAIL_ANY, UNDECODABLE, Judge, Judgement
 from .core.ledger import Ledger
 from .core.pacing import RATE, Pacer
 from .core.pool import Pool
@@ -40,6 +41,8 @@ Outcome = Literal["complete", "aborted", "gave_up", "stopped"]
 AHEAD = 2.0  # seconds of audio that a source which can wait is read ahead of what was sent
 BEHIND = 30.0  # seconds of backlog that are worth asking for finals often
 STARVED = 10.0  # seconds without call audio before a NET closure that make the next session prefer silence
+STARVING = ("NET-0000", "NET-0001", "NET-0002")
+OWN = 10.0  # seconds of audio that a source which can wait may hold, however full the memory of all calls is
 HEARD_DIFFERENTLY = 0.25  # seconds between what we sent and what the server says it heard
 
 
@@ -95,7 +98,9 @@ class Call:
         self._phase = phase % PHASES
         self._duration: float | None = None
         self.opened = trio.Event()
+        self._opening = trio.CancelScope()  # until the source has said what its audio is
         self._stop = trio.Event()
+        self._started = False  # `call_started` is told, and so `call_ended` must be
         self._source_ended = False
         self._problem: Problem | None = None
         self._stalled_since: float | None = None  # the first session that ended since the last progress
@@ -104,12 +109,16 @@ class Call:
         self._silence = False
         self._judge = Judge(spec.dialect, spec.settings.retry.verdicts)
         self._attempt = 1
+        self._last = Judgement(Closure(), Verdict.RETRY)  # of the session that ended last
+        self._closing: tuple[Session | None, float] | None = None  # it is not told yet
 
     # What others may ask
 
     def stop(self) -> None:
         """Say that the source ends here: what was heard is still delivered."""
         self._stop.set()
+        if not self.opened.is_set():
+            self._opening.cancel("stopped before the source gave any audio")
 
     @property
     def heard(self) -> float:
@@ -133,7 +142,11 @@ class Call:
 
     @property
     def backlog(self) -> int:
-        return self.ledger.unacknowledged * self.format.frame_bytes
+        return self._kept * self.format.frame_bytes
+
+    @property
+    def live(self) -> bool:
+        return self._feed.live
 
     def give_way(self, size: int) -> None:
         """Another call needs the memory more."""
@@ -141,61 +154,83 @@ class Call:
 
     # The call
 
-    async def run(self) -> Result:
-        """From the source's opening to `call_ended`; raises Problem if it cannot be opened, or is not what options say."""
-        async with self.spec.source.open() as feed:
-            self.format = feed.format
-            session_id = str(uuid.UUID(int=self.world.chance.getrandbits(128), version=4))
-            self.state = CallState.beginning(self.spec.call_id, session_id, self.format)
-            self.service = self.spec.offer(self.format, session_id)
-            for warning in self.service.warnings:
-                self.log.warning("option_suspicious", problem=warning)
-            self.opened.set()
-            self.ledger = Ledger(self.format, self.state.at)
-            self.pacer = Pacer(self.format.sample_rate)
-            self.telling = Telling(
-                self.spec.call_id, self.format, self.world.emit, self.world.wall, self.spec.raw
-            )
-            self._tap = self.spec.tap(self.format) if self.spec.tap else None
-            self.telling.call_started(self.spec.source.label, self.spec.labels, self.spec.metadata)
-            return await self._run(feed)
+    async def run(self) -> Result | None:
+        """From the source's opening to `call_ended`; None if it was stopped before there was any audio.
 
-    async def _run(self, feed: Feed) -> Result:
+        Raises Problem if the source cannot be opened, or its audio is not what the options say, and whatever else goes
+        wrong before `call_started`. Afterwards nothing but cancellation ends it without a result.
+        """
+        failure: Exception | None = None
         result: Result | None = None
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._listen, feed, name="source")
-                self.status = "listening"
-                judgement = await self._sessions()
+                try:
+                    with self._opening:
+                        await nursery.start(self._listen, name="source")
+                except Exception as error:
+                    failure = error
+                if self._started:
+                    judgement = await self._sessions()
                 nursery.cancel_scope.cancel("the call is over")
-            result = self._result(judgement)
+            if self._started:
+                result = self._result(judgement)
         except Exception:
             self.log.exception("call_crashed")
             result = self._end("aborted", "aborted", Exit.BUG)
         finally:
-            self.world.pool.leave(self)
             self.status = "ended"
-            if result is None:  # cancelled
+            self.world.pool.leave(self)
+            if self._started and result is None:  # cancelled
                 self._end("stopped", "stopped", Exit.UNDELIVERED)
+        if failure:
+            raise failure
         return result
 
     # The source
 
-    async def _listen(self, feed: Feed) -> None:
-        """Take what has come, at each tick; never wait for a session."""
+    async def _listen(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The source from its opening to its end; what it gives is taken at each tick, and never waits for a session."""
+        try:
+            async with self.spec.source.open() as feed:
+                self._begin(feed)
+                task_status.started()
+                await self._take_all(feed)
+        except Exception:
+            if not self._source_ended:
+                raise
+            self.log.exception("source_broke_when_it_was_left")  # all that it had was taken
+
+    def _begin(self, feed: Feed) -> None:
+        """The audio is known, and with it what may be asked of the server."""
+        self._feed, self.format = feed, feed.format
+        session_id = str(uuid.UUID(int=self.world.chance.getrandbits(128), version=4))
+        self.service = self.spec.offer(self.format, session_id)
+        for warning in self.service.warnings:
+            self.log.warning("option_suspicious", problem=warning)
+        self.state = CallState.beginning(self.spec.call_id, session_id, self.format)
+        self.ledger = Ledger(self.format, self.state.at)
+        self.pacer = Pacer(self.format.sample_rate)
+        self.telling = Telling(self.spec.call_id, self.format, self.world.emit, self.world.wall, self.spec.raw)
+        self._tap = self.spec.tap(self.format) if self.spec.tap else None
+        self.telling.call_started(self.spec.source.label, self.spec.labels, self.spec.metadata)
+        self.status, self._started = "listening", True
+        self.opened.set()
+
+    async def _take_all(self, feed: Feed) -> None:
         reading = Pacer(self.format.sample_rate, rate=1.0, burst=0.2) if self.spec.realtime and not feed.live else None
         warned = 0
         while not self._source_ended:
             stopping = self._stop.is_set()
-            await self._take(feed, reading)
+            self._take(feed, reading)
             for warning in feed.warnings[warned:]:
                 self.log.warning("source_suspicious", problem=warning)
                 warned += 1
             if stopping:
                 self._source_ended = True
+            self.telling.tick()
             await self.world.grid.next(self._phase)
 
-    async def _take(self, feed: Feed, reading: Pacer | None) -> None:
+    def _take(self, feed: Feed, reading: Pacer | None) -> None:
         while feed.live or self._wanted(reading):
             taken = feed.take()
             if taken is None:
@@ -223,17 +258,20 @@ class Call:
             not self._stop.is_set()
             and self.ledger.at.written - sent < self.format.frames(AHEAD)
             and self.ledger.unacknowledged < capacity
-            and not self.world.pool.full
+            and (not self.world.pool.full or self.ledger.unacknowledged < self.format.frames(OWN))
             and (reading is None or reading.allowance(trio.current_time()) >= self.format.frames(0.1))
         )
 
     def _make_room(self) -> None:
-        at, ledger = self.ledger.at, self.ledger
-        kept = at.written - max(ledger.floor, at.acknowledged)
-        excess = kept - self.format.frames(self.spec.settings.buffer.seconds)
+        excess = self._kept - self.format.frames(self.spec.settings.buffer.seconds)
         if excess > 0:
             self._let_go(excess)
         self.world.pool.update(self)
+
+    @property
+    def _kept(self) -> int:
+        """Frames in memory that are not acknowledged."""
+        return self.ledger.at.written - max(self.ledger.floor, self.ledger.at.acknowledged)
 
     def _let_go(self, frames: int) -> None:
         """Forget the oldest audio. What is on its way to a server may still be transcribed: it is lost if that dies."""
@@ -267,28 +305,47 @@ class Call:
 
     async def _one_session(self) -> Judgement:
         await self._until_needed()
-        if self._source_ended and self.ledger.unacknowledged <= self.format.frames(TAIL_ANY):
+        if self._source_ended and self._said_enough:
             return Judgement(Closure(), Verdict.COMPLETE)
         self.status = "dialling"
-        while (wait := self.world.fleet.lease(self.spec.call_id, trio.current_time())) > 0:  # noqa: ASYNC110 - asked again, because others ask too
-            await trio.sleep(wait)
-        self.state.sessions += 1
+        if not await self._leased():
+            return self._last
+        closure, session = Closure(reason="stopped by our own side"), None
         try:
-            endpoint = await self.service.endpoint()
-        except Problem as problem:
-            return self._close(Closure(reason=str(problem)), None)
-        session = self.session = self._new_session(endpoint)
-        try:
-            closure = await session.run()
+            try:
+                endpoint = await self.service.endpoint()
+            except Problem as problem:
+                closure = Closure(reason=str(problem), unkeyed=True)
+            else:
+                session = self.session = self._new_session(endpoint)
+                closure = await session.run()
         except BaseException:
-            self._close(replace(session._closure([]), reason="stopped by our own side"), session, final=True)
+            if session:
+                closure = replace(session.closure(), reason=closure.reason)
+            self._close(closure, session, final=True)
             raise
         finally:
             self.session = None
-        self.world.fleet.report(self.spec.call_id, closure, trio.current_time())
+            self.world.fleet.report(self.spec.call_id, closure, trio.current_time())
         return self._close(closure, session)
 
+    @property
+    def _said_enough(self) -> bool:
+        """What is left is too short to be worth another dial; a call that was never sent anything has not had its first."""
+        least = self.format.frames(TAIL_ANY) if self.ledger.at.sent else 0
+        return self.ledger.unacknowledged <= least
+
+    async def _leased(self) -> bool:
+        """Wait for the fleet's leave to dial; False once the call has waited too long for anything to come of it."""
+        while (wait := self.world.fleet.lease(self.spec.call_id, trio.current_time())) > 0:
+            left = self.spec.settings.retry.give_up_after - self._stalled()
+            if left <= 0:
+                return False
+            await trio.sleep(min(wait, left))
+        return True
+
     def _new_session(self, endpoint: Endpoint) -> Session:
+        self.state.sessions += 1
         behind = self.format.seconds(self.ledger.unacknowledged) > BEHIND and self._last_uptime < STEADY
         return Session(
             endpoint=endpoint,
@@ -350,10 +407,12 @@ class Call:
             case SpeechBegan():
                 self.telling.speech_started(told.channel, told.at, self.state.sessions, message)
             case Complaint():
+                self.state.complaints += 1
                 self.log.warning("server_complained", session=self.state.sessions, request_id=request_id, what=told.what)
 
     def _close(self, closure: Closure, session: Session | None, *, final: bool = False) -> Judgement:
         """A session has ended: settle what it leaves behind, judge it; told now if no other will follow."""
+        self.state.sessions += session is None
         self.state.billed += billed(closure)
         self._last_uptime = closure.uptime
         if closure.progress or self._stalled_since is None:
@@ -364,6 +423,7 @@ class Call:
             ended = session.hearing.abandoned()
             for each in ended if self.service.utterances else ():
                 self.telling.utterance_end(each, self.state.sessions, None)
+        if session and closure.opened:
             self._silence = self._starved(closure, session)
         heard = closure.server_heard
         if heard is not None and abs(heard - closure.sent) > HEARD_DIFFERENTLY:
@@ -371,10 +431,13 @@ class Call:
                 "server_heard_differently", sent=round(closure.sent, 3), server_heard=heard, request_id=closure.request_id
             )
         tail = self.format.seconds(self.ledger.unacknowledged)
-        judgement = self._judge.judge(closure, ended=self._source_ended, tail=tail)
+        ended_and_sent = self._source_ended and self.ledger.at.sent > 0
+        judgement = self._judge.judge(closure, ended=ended_and_sent, tail=tail)
         if final:
             judgement = replace(judgement, verdict=Verdict.ABORT, advice="")
-        self._closing = (judgement, session, trio.current_time())
+        elif payload_named(judgement.closure.reason) == UNDECODABLE and self._feed.warnings:
+            judgement = replace(judgement, advice=" ".join([judgement.advice, *self._feed.warnings]))
+        self._last, self._closing = judgement, (session, trio.current_time())
         if judgement.verdict is not Verdict.RETRY:
             self._tell_closed(None)
         return judgement
@@ -382,10 +445,13 @@ class Call:
     def _starved(self, closure: Closure, session: Session) -> bool:
         """The server ended it for want of audio, and had had none of the caller's for a while."""
         quiet_since = session.last_audio if session.last_audio is not None else trio.current_time() - closure.uptime
-        return "net000" in closure.reason.lower().replace("-", "") and trio.current_time() - quiet_since >= STARVED
+        return payload_named(closure.reason) in STARVING and trio.current_time() - quiet_since >= STARVED
 
     def _tell_closed(self, retry_in: float | None) -> None:
-        judgement, session, now = self._closing
+        """Once for each session; it may be known only later that no other follows."""
+        if self._closing is None:
+            return
+        judgement, (session, now), self._closing = self._last, self._closing, None
         ages = (session.last_audio, session.last_result) if session else (None, None)
         event = self.telling.session_closed(
             judgement,
@@ -404,10 +470,8 @@ class Call:
         tell("session_closed", **{name: value for name, value in fields.items() if value not in (None, "")})
 
     def _before_sleep(self, judgement: Judgement, attempt: int, wait: float) -> None:
-        del judgement
-        self._attempt = attempt
         self._tell_closed(wait)
-        self._attempt = attempt + 1
+        self._attempt = 1 if judgement.closure.progress else attempt + 1
         self.status = "waiting"
 
     async def _sleep(self, seconds: float) -> None:
@@ -456,5 +520,6 @@ class Call:
             withheld=ended.audio.withheld,
             replayed=ended.audio.replayed,
             injected=ended.audio.injected,
+            complaints=self.state.complaints,
         )
         return Result(outcome, exit_code, ended, self._problem)

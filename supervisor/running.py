@@ -45,13 +45,15 @@ class Running:
         call_id = call.spec.call_id
         self.calls[call_id] = call
         code = Exit.UNDELIVERED  # unless it comes to an end of its own
+        result, problem = None, None
         try:
             result = await call.run()
-            code = result.exit_code
-            problem = result.problem
+            code, problem = (result.exit_code, result.problem) if result else (Exit.OK, None)
         except Problem as its:
             code, problem = its.exit_code, its
-            result = None
+        except Exception:  # a source that breaks when it is opened or left breaks its own call only
+            call.log.exception("call_crashed")
+            code = Exit.BUG
         finally:
             call.opened.set()
             del self.calls[call_id]

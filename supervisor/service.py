@@ -52,7 +52,7 @@ class Deepgram:
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.url = check_url(url, credential is not None)
-        host = urlsplit(self.url).hostname or ""
+        host = (urlsplit(self.url).hostname or "").removesuffix(".")  # the dot of a name that is whole
         if credential is None and (host == DEEPGRAM or host.endswith("." + DEEPGRAM)):
             raise Problem(
                 "no Deepgram key", f"export it as {DEFAULT_VARIABLE}, or say where it is: {FORMS}", Exit.CONFIG
@@ -97,7 +97,7 @@ class Deepgram:
         return Service(
             endpoint,
             interims=checked.show_interims,
-            utterances=any(key == "utterance_end_ms" for key, _ in checked.query),
+            utterances=any(key in ("utterance_end_ms", "vad_events") for key, _ in checked.query),
             whole_finals=checked.redacts,
             warnings=checked.warnings,
         )

@@ -6,7 +6,7 @@ decides everything in one synchronous step, so nothing can come between a decisi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import trio
@@ -15,14 +15,14 @@ from .connection import Closed, Connection, Endpoint, connect
 from .core.closure import Closure
 from .core.dialect import Dialect
 from .core.hearing import Ended, Hearing, Said, Skipped
-from .core.idle import Idle, IdleRule
+from .core.idle import QUIET, Idle, IdleRule
 from .core.ledger import Ledger
 from .core.messages import Error, Metadata, Other, Results, SpeechStarted, Unreadable, UtteranceEnd
 from .core.pacing import Pacer
 from .core.settings import SessionSettings
 from .core.state import CallState
 from .core.timeline import Timeline
-from .core.watch import Watch
+from .core.watch import LATE, Watch
 from .grid import Grid
 
 HURRY = 2.0  # seconds of audio between two Finalizes while sessions come to nothing
@@ -80,8 +80,7 @@ class Session:
     _doubt: str = ""  # why the session is being given up, while the server is asked for its last word
     _doubted_at: float = 0.0
     _metadata: Metadata | None = None
-    _result_end: float = 0.0
-    _final_end: float = 0.0
+    _stepped_at: float = 0.0
     _finalized_at: int = 0  # frames sent when the last Finalize went out
     _written: int = 0
     _grew_at: float = 0.0  # when there was last new audio to send
@@ -91,6 +90,9 @@ class Session:
         self.timeline = Timeline(self.ledger.format.sample_rate)
         self.hearing = Hearing(self.state, self.ledger, self.timeline)
         self.reader = self.ledger.reader(self.replay_from)
+        # How far each channel has been told of, on the session's clock.
+        self._result_ends = [0.0] * len(self.state.channels)
+        self._final_ends = [0.0] * len(self.state.channels)
 
     async def run(self) -> Closure:
         """From dial to closure."""
@@ -107,9 +109,9 @@ class Session:
                         self._take(message)
         except* Closed as group:
             closures = _closures(group)
-        return self._closure(closures)
+        return self.closure(closures)
 
-    def _closure(self, closures: list[Closure]) -> Closure:
+    def closure(self, closures: Sequence[Closure] = ()) -> Closure:
         """Both tasks and the library tell of one end: who knows more is believed."""
         seen = max(closures, key=_tells, default=Closure(opened=self.connected))
         if self._doubt and seen.code in (None, 1000, 1005, 1006):  # it ended as it was asked to
@@ -134,7 +136,7 @@ class Session:
     def _begin(self, connection: Connection) -> None:
         now = trio.current_time()
         self.connected, self.request_id = True, connection.request_id
-        self._opened_at = self._heard_at = self._grew_at = self._fed_until = now
+        self._opened_at = self._heard_at = self._grew_at = self._fed_until = self._stepped_at = now
         self._written = self.ledger.at.written
         self._watch = Watch(self.settings, now)
         self._idle = IdleRule(now, self.settings.keepalive, self.settings.finalize_after, self._wants_silence)
@@ -160,7 +162,10 @@ class Session:
                 connection.abandon()
                 raise Closed(Closure(reason=self._doubt, opened=True))
             return ""
-        if why := watch.look(now, connection.received_at, sent, self._result_end, self._final_end):
+        late, self._stepped_at = now - self._stepped_at > LATE, now
+        if late:  # the process was stopped: what the server said meanwhile is not read yet
+            self._heard_at = now
+        if why := watch.look(now, connection.received_at, sent, min(self._result_ends), min(self._final_ends)):
             if watch.result_at is None and connection.ready:
                 # Audio that cannot be decoded looks like a stall. A server that is asked to end says which it is,
                 # by a Metadata that tells of no audio, and sooner than it would by itself (13 s were seen).
@@ -180,7 +185,8 @@ class Session:
         if self.ledger.at.written != self._written:
             self._written, self._grew_at = self.ledger.at.written, now
         ended = self.source_ended()
-        if self._send_audio(connection, now, last=ended or now - self._grew_at >= LEFTOVER):
+        starved = now - (self.last_audio or self._opened_at) >= QUIET  # by a source that gives a little at a time
+        if self._send_audio(connection, now, last=ended or starved or now - self._grew_at >= LEFTOVER):
             return self._finalize() if self._finalize_due() else ""
         if ended and not self.reader.backlog:
             self.finishing, self._heard_at = True, now
@@ -237,6 +243,7 @@ class Session:
                     connection.put(silence)
                     self.timeline.silence(frames)
                     self.ledger.at.injected_frames += frames
+                    self._watch.silence(audio_format.seconds(frames))
                     self._went_out(silence, frames, now)
             case Idle.NOTHING:
                 pass
@@ -256,7 +263,7 @@ class Session:
         if self.hurry and trio.current_time() - self._opened_at < STEADY:
             return since >= HURRY
         lag = self.settings.finals_lag / 2
-        return since >= lag and self.sent - self._final_end >= lag
+        return since >= lag and self.sent - min(self._final_ends) >= lag
 
     def _finalize(self) -> str:
         self._finalized_at = self.timeline.heard
@@ -296,16 +303,18 @@ class Session:
     def _results(self, results: Results, text: str | bytes, now: float) -> None:
         self._watch.result(now)
         self.last_result = now
-        self._result_end = max(self._result_end, results.end)
-        if results.is_final:
-            self._final_end = max(self._final_end, results.end)
-        elif not self.finishing:
+        channel = results.channel_index[0]
+        if channel < len(self._result_ends):
+            self._result_ends[channel] = max(self._result_ends[channel], results.end)
+            if results.is_final:
+                self._final_ends[channel] = max(self._final_ends[channel], results.end)
+        if not results.is_final and not self.finishing:
             self.state.latencies.add(self.sent - results.end)
         before = self.ledger.at.acknowledged_frames
         for each in self.hearing.results(results):
             self.told(each, text)
         if results.is_final:
-            self.timeline.forget(results.end)
+            self.timeline.forget(min(self._final_ends))
         if self.ledger.at.acknowledged_frames > before:
             self.progress = True
             self.progressed()

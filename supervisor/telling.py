@@ -12,7 +12,8 @@ import msgspec
 
 from . import __version__
 from .core.audio import AudioFormat
-from .core.closure import Closure, payload_of
+from .core.catalogue import payload_named
+from .core.closure import Closure
 from .core.hearing import Ended, Said
 from .core.judge import Judgement
 from .core.ledger import Ledger
@@ -47,6 +48,7 @@ class Telling:
     wall: Callable[[], str]  # RFC 3339, UTC
     raw: bool = False
     _gap: Gap | None = field(default=None, init=False)  # told when it stops growing
+    _grew: bool = field(default=False, init=False)
 
     def call_started(self, source: str, labels: Sequence[str], metadata: Mapping[str, str]) -> None:
         self.emit(
@@ -147,8 +149,15 @@ class Telling:
             self._gap = held = Gap(
                 call_id=self.call_id, time=self.wall(), start=first, end=last, reason=reason, channel=channel
             )
+        self._grew = True
         if held.end - held.start >= GAP_AT_MOST:
             self.flush()
+
+    def tick(self) -> None:
+        """Time has passed in which a loss could have grown."""
+        if not self._grew:
+            self.flush()
+        self._grew = False
 
     def flush(self) -> None:
         """The loss that was growing has stopped."""
@@ -176,7 +185,7 @@ class Telling:
             code=closure.code,
             reason=closure.reason,
             status=closure.status,
-            payload=payload_of(closure.reason),
+            payload=payload_named(closure.reason),
             dg_error=closure.dg_error,
             err_code=closure.err_code,
             request_id=closure.request_id,

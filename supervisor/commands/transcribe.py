@@ -127,12 +127,22 @@ def _sources(args: Namespace) -> list[Source]:
         raise Problem("stdin is named twice", "it can be read once")
     if len(args.source) > 1 and args.save_sent:
         raise Problem("--save-sent with several sources", "transcribe one at a time")
+    for kept in filter(None, (args.save_sent, args.out)):
+        if any(_same_file(kept, name) for name in args.source):
+            raise Problem(f"{plain(kept)} is the source itself, and would be overwritten", "name another file")
     return [
         source_from(
             name, encoding=args.encoding, sample_rate=args.sample_rate, channels=args.channels, live=args.live
         )
         for name in args.source
     ]
+
+
+def _same_file(path: str, source: str) -> bool:
+    try:
+        return Path(path).samefile(source.removeprefix("file:"))
+    except (OSError, ValueError):
+        return False
 
 
 def call_ids(names: Sequence[str], given: str | None) -> list[str]:

@@ -24,7 +24,7 @@ from supervisor.emulator.faults import (
     StopReading,
     StopResults,
 )
-from tests.simulation import STEREO, WIDE, check_whole, transcribe
+from tests.simulation import PHONE, STEREO, check_whole, transcribe
 
 SENTENCE = "Deepgram did not receive audio data or a text message within the timeout window. See https://dpgr.am/net0001"
 
@@ -77,10 +77,10 @@ SURVIVED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("audio", [pytest.param(WIDE, id="wide"), pytest.param(STEREO, id="stereo"), "phone"])
+@pytest.mark.parametrize("audio", [PHONE, STEREO], ids=["phone", "stereo"])
 @pytest.mark.parametrize("faults", SURVIVED.values(), ids=SURVIVED.keys())
 def test_a_call_is_transcribed_whole(faults, audio):
     """Every word once, in order, on the call's own clock; every frame acknowledged; the emulator's count agrees."""
-    heard = transcribe(faults, **({} if audio == "phone" else {"audio": audio}))
+    heard = transcribe(faults, audio=audio)
 
     check_whole(heard)

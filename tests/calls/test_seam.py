@@ -24,12 +24,11 @@ def numbers(words):
     return [int(number) for word in words for number in re.findall(r"[a-z](\d+)", word.word)]
 
 
-@pytest.mark.parametrize("audio", [PHONE, WIDE, STEREO], ids=["phone", "wide", "stereo"])
-@pytest.mark.parametrize("seed", range(20))
-def test_no_word_is_lost_or_said_twice_at_a_random_drop(seed, audio):
+@pytest.mark.parametrize("seed", range(21))
+def test_no_word_is_lost_or_said_twice_at_a_random_drop(seed):
     """Words come up to 120 ms later in one session than in another, and one in twenty is heard as another word or runs
     into the one before. Each spoken word is delivered once, in order: at a seam at most one is wrong."""
-    plan = Plan(drops(seed))
+    audio, plan = (PHONE, WIDE, STEREO)[seed % 3], Plan(drops(seed))
     heard = transcribe(plan, 60.0, audio, seed=seed, habits=HABITS)
     check_account(heard)
 
@@ -66,7 +65,7 @@ def test_with_redaction_a_replay_starts_at_the_last_final(redact):
 
     assert heard.gaps == []
     first = heard.proof.connections[0]
-    begin, end = first.made_final()[-1]
+    begin, _ = first.made_final()[-1]
     assert heard.proof.connections[1].received[0][0] == begin
     assert [word.word for word in heard.words()] == [each.word for each in heard.spoken()]
 

@@ -1,5 +1,6 @@
 """The shape that was asked for: a nursery of three named tasks in every call, and nothing shared that could break."""
 
+from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
@@ -58,11 +59,16 @@ def test_sender_and_receiver_are_renewed_with_each_session_and_the_source_is_not
     kept = []
 
     async def body(room):
+        ended = trio.Event()
+
+        async def one():
+            await Call(room.spec(source=speaker(30.0)), room.world).run()
+            ended.set()
+
         async with trio.open_nursery() as watching, trio.open_nursery() as nursery:
-            nursery.start_soon(partial(Call(room.spec(source=speaker(30.0)), room.world).run))
+            nursery.start_soon(one)
             watching.start_soon(look, nursery)
-            while nursery.child_tasks:
-                await trio.sleep(1)
+            await ended.wait()
             watching.cancel_scope.cancel()
         return room.emulator.proof
 
@@ -79,8 +85,6 @@ def test_one_calls_trouble_is_not_anothers():
         label = "bad"
 
         def open(self):
-            from contextlib import asynccontextmanager
-
             @asynccontextmanager
             async def opened():
                 async with speaker(30.0).open() as feed:

@@ -156,6 +156,7 @@ def test_so_little_audio_that_there_is_nothing_to_tell_of_is_no_stall():
         sent += 0.1 * TICK
         watch.audio(tick * TICK)
         why = watch.look(tick * TICK, tick * TICK, sent, 0.0, 0.0)
-        assert (why == "") == (sent < 2.0)
         if why:
-            return
+            break
+
+    assert 2.0 <= sent < 2.1
