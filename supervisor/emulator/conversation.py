@@ -41,7 +41,7 @@ from .faults import (
 from .habits import Habits
 from .listening import Ask, wav_audio
 from .proof import Connection
-from .results import VARIANTS, Teller, error, one_of, schema_error
+from .results import VARIANTS, Teller, error, one_of, schema_error, shown, value_ends
 from .window import Told, Window
 
 SEE = "within the timeout window. See https://dpgr.am/"
@@ -214,13 +214,18 @@ class Conversation:
             case "KeepAlive" | "Sync":
                 pass
             case "Finalize":
-                self._finalize(message.get("channel"), now)
+                channel = message.get("channel")
+                if channel is None or (type(channel) is int and channel >= 0):
+                    self._finalize(channel, now)
+                else:
+                    self._reply(schema_error(f"invalid type: {shown(channel)}, expected u32", text), now)
             case "CloseStream":
                 self._close_stream(now)
             case "Configure":
                 self._configure(message, text, now)
             case str():
-                self._reply(schema_error(f"unknown variant `{kind[:100]}`, {one_of(VARIANTS)}", text), now)
+                where = f" at line 1 column {value_ends(text)}"
+                self._reply(schema_error(f"unknown variant `{kind[:100]}`, {one_of(VARIANTS)}{where}", text), now)
             case _:
                 self._reply(schema_error("missing field `type`", text), now)
 
@@ -228,13 +233,15 @@ class Conversation:
         known = ("features", "processors", "keyterms", "language_hints")
         if unknown := next((key for key in message if key not in (*known, "type")), None):
             self._reply(schema_error(f"unknown field `{unknown[:100]}`, {one_of(known)}", text), now)
-        elif message.get("keyterms") is not None and not self._ask.keyterms:
+        elif not is_list_of_text(terms := message.get("keyterms")):
+            self._reply(schema_error(f"invalid type: {shown(terms)}, expected a sequence", text), now)
+        elif terms is not None and not self._ask.keyterms:
             said = "`keyterms` are only supported for Nova-3 and Flux."
             self._reply(error("InvalidConfigureMessage", said, code="KeytermsNotSupported"), now)
         else:
-            self._reply(self._teller_of(1, 1).configured(message.get("keyterms")), now)
+            self._reply(self._teller_of(1, 1).configured(terms), now)
 
-    def _finalize(self, channel: object, now: float) -> None:
+    def _finalize(self, channel: int | None, now: float) -> None:
         if self._finishing or self._audio is None or self._garbage_since is not None:
             return
         position, least = self._record.frames, self._audio.frames(self._habits.finalize_least)
@@ -325,8 +332,10 @@ class Conversation:
         while self._actions and not self._ended:
             yield self._actions.popleft()
         if not self._ended and now >= self._held_until:
-            while self._queue and self._queue[0][0] <= now:
-                yield self._queue.popleft()[1]
+            while self._queue and self._queue[0][0] <= now and not self._ended:
+                what = self._queue.popleft()[1]
+                self._ended = isinstance(what, End)
+                yield what
         if not self._ended:
             yield from self._timed_out(now)
 
@@ -352,7 +361,7 @@ class Conversation:
                 yield self._opened + habits.first_message, End(1011, NET_0000 if heard else NET_0002)
             if habits.no_audio:
                 yield self._audio_at + habits.no_audio, End(1011, NET_0002)
-        if not (self._finishing and self._queue):  # it is busy, not idle
+        if not self._finishing:  # or it is busy, not idle
             yield self._heard_at + habits.idle, End(1011, NET_0001)
 
     def _timed_out(self, now: float) -> Iterable[Action]:
@@ -362,3 +371,8 @@ class Conversation:
             if self._garbage_since is not None:
                 yield Say(self._metadata(), metadata=True)
             yield end
+
+
+def is_list_of_text(value: object) -> bool:
+    """Or nothing, which leaves what there was."""
+    return value is None or (isinstance(value, list) and all(isinstance(each, str) for each in value))

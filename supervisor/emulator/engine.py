@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from ..core.audio import AudioFormat
-from .numbered import Run
+from .numbered import CERTAIN, Run
 from .speech import Speech, Spoken, heard
 
 
@@ -105,7 +105,8 @@ class NumberedEar:
         state = self._channels[channel]
         while state.run < len(self._runs):
             run = self._runs[state.run]
-            last = state.run == len(self._runs) - 1
+            # What has just ended may go on: as long as that depends on how the audio was cut, it is not looked at.
+            last = state.run == len(self._runs) - 1 or run.at + run.length + CERTAIN > upto * self._audio.frame_bytes
             if run.numbered:
                 at, begin, end = self._frames(run, state.floor)
                 if state.word is None:

@@ -6,7 +6,7 @@ The words of the refusals are Deepgram's where they are known. An unknown key is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -50,6 +50,7 @@ class Ask:
     formatted: bool
     diarized: bool
     orders: Orders
+    query: Sequence[tuple[str, str]] = ()
 
     @property
     def keyterms(self) -> bool:
@@ -73,13 +74,14 @@ def check_key(shown: str, api_key: str | None) -> None:
 
 def ask_of(target: str) -> Ask:
     """Read the path and the query of a request; raises Refused."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # an address that is none
+        parts = urlsplit("")
     if parts.path.rstrip("/") != "/v1/listen":
         raise Refused(404, "NOT_FOUND", "Not Found")
-    query: dict[str, list[str]] = {}
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        query.setdefault(key, []).append(value)
-    values = {key: given[-1] for key, given in query.items()}
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    values = dict(query)
     _check_types(values)
     model = values.get("model", "base-general")
     _check_model(model, values)
@@ -90,6 +92,7 @@ def ask_of(target: str) -> Ask:
         formatted=_is(values, "smart_format") or _is(values, "punctuate"),
         diarized=_is(values, "diarize") or "diarize_model" in values,
         orders=_orders(values),
+        query=query,
     )
 
 

@@ -50,7 +50,7 @@ def answer(refuse: Refuse, request_id: str, now: datetime) -> bytes:
     }
     if refuse.retry_after is not None:
         until = now + timedelta(seconds=refuse.retry_after)
-        headers["Retry-After"] = format_datetime(until, usegmt=True) if refuse.as_date else f"{refuse.retry_after:g}"
+        headers["Retry-After"] = format_datetime(until, usegmt=True) if refuse.as_date else _seconds(refuse.retry_after)
     if refuse.status >= 200:
         headers["Content-Type"] = "application/json" if refuse.body is None else "text/plain"
         if not refuse.unmeasured:
@@ -69,6 +69,10 @@ def page(now: datetime) -> bytes:
     html = b"<!doctype html><title>Sign in</title><p>Please sign in to use this network."
     head = f"HTTP/1.1 200 OK\r\nDate: {format_datetime(now, usegmt=True)}\r\nContent-Type: text/html\r\n"
     return f"{head}Content-Length: {len(html)}\r\n\r\n".encode() + html
+
+
+def _seconds(number: float) -> str:
+    return str(int(number) if number == int(number) else number)
 
 
 def _phrase(status: int) -> str:

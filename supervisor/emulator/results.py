@@ -5,6 +5,7 @@ Times are 32-bit floats on the wire, as Deepgram's are: an hour into a connectio
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +24,21 @@ _FLOAT = struct.Struct("f")
 def float32(seconds: float) -> float:
     """The nearest 32-bit float, in as few digits as tell it from its neighbours.
 
-    >>> float32(3600.1), float32(17.56)
-    (3600.1001, 17.5599995)
+    >>> float32(3600.1), float32(3600.10012), float32(1 / 3)
+    (3600.1, 3600.1001, 0.33333334)
     """
-    return float(f"{_FLOAT.unpack(_FLOAT.pack(seconds))[0]:.9g}")
+    single = _FLOAT.pack(seconds)
+    (exact,) = _FLOAT.unpack(single)
+    for digits in range(6, 9):
+        told = float(f"{exact:.{digits}g}")
+        if _FLOAT.pack(told) == single:
+            return told
+    return float(f"{exact:.9g}")
+
+
+def _single(seconds: float) -> float:
+    """As the server calculates with it."""
+    return float(_FLOAT.unpack(_FLOAT.pack(seconds))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +61,13 @@ class Teller:
             "confidence": float32(sum(word.confidence for word in words) / len(words)) if words else 0.0,
             "words": [self._word(word) for word in words],
         }
-        begin = float32(start / self.sample_rate)
+        begin, finish = start / self.sample_rate, end / self.sample_rate
         return _encode(
             {
                 "type": "Results",
                 "channel_index": [channel, self.channels],
-                "duration": float32(end / self.sample_rate - begin),
-                "start": begin,
+                "duration": float32(_single(finish) - _single(begin)),
+                "start": float32(begin),
                 "is_final": final,
                 "speech_final": speech,
                 "channel": {"alternatives": [alternative]},
@@ -123,3 +135,18 @@ def schema_error(description: str, message: str) -> bytes:
 
 def one_of(names: Sequence[str]) -> str:
     return "expected one of " + ", ".join(f"`{name}`" for name in names)
+
+
+def shown(value: object) -> str:
+    """A value that was of another type than it should have been."""
+    return _encode(value).decode()[:100]
+
+
+def value_ends(text: str, key: str = "type") -> int:
+    """The column where the text that a key has ends: there the server notices what is wrong with it.
+
+    >>> value_ends('{ "type": "KeepAlive "}')
+    22
+    """
+    found = re.search(rf'"{key}"\s*:\s*"(?:[^"\\]|\\.)*"', text)
+    return found.end() if found else len(text)

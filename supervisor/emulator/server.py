@@ -7,7 +7,9 @@ said, says it, and reads on; a peer that does not take what is said is cut off.
 
 from __future__ import annotations
 
+import contextlib
 import random
+import re
 import socket
 import uuid
 from collections import Counter
@@ -19,8 +21,9 @@ import trio
 from structlog.typing import FilteringBoundLogger
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
-from wsproto.utilities import RemoteProtocolError
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from ..core.plain import plain
 from ..memory import memory_wire
 from ..wire import Wire
 from .conversation import Conversation
@@ -34,6 +37,7 @@ from .talking import Link, Over, converse
 
 OPENING = 15.0  # seconds for a request to come
 HEAD = 4096  # bytes read at a time before the upgrade
+END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class Emulator:
@@ -78,14 +82,14 @@ class Emulator:
         chance = random.Random(f"{self._seed} {record.number}")
         record.request_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         with trio.move_on_after(OPENING):
-            request, ws = await self._request(link, record)
+            request, ws, early = await self._request(link, record)
         if not record.target:
             raise Over("no request")
         faults = self._faults(record)
         for fault in faults:
             if isinstance(fault, Opening):
                 await self._spoil(fault, link, record)
-        shown, subprotocol = credential(record.headers, request.subprotocols)
+        shown, subprotocol = credential(record.headers, [each for each in request.subprotocols if each])
         try:
             check_key(shown, self._api_key)
             ask = ask_of(record.target)
@@ -94,37 +98,44 @@ class Emulator:
             refuse = Refuse(status=refused.status, err_code=refused.code, err_msg=refused.message)
             await self._refuse(refuse, link, record)
             raise Over("refused") from None
+        record.query = ask.query
         accept = AcceptConnection(
             subprotocol=subprotocol, extra_headers=[(b"dg-request-id", record.request_id.encode())]
         )
-        await link.send(ws.send(accept))
-        record.status, record.answered = 101, trio.current_time()
-        self._tell("connection_opened", record, call=record.call)
-        self._open += 1
+        self._open += 1  # before anything is waited for: of two at the same time one is too many
         try:
-            await converse(link, ws, self._conversation(ask, record, faults, chance), record, self.plan.habits.hold)
+            await link.send(ws.send(accept))
+            record.status, record.answered = 101, trio.current_time()
+            self._tell("connection_opened", record, call=plain(record.call))
+            conversation = self._conversation(ask, record, faults, chance)
+            await converse(link, ws, conversation, record, self.plan.habits.hold, early)
         finally:
             self._open -= 1
             if record.close_sent is None and record.close_received is None:
                 self._lingering.append(trio.current_time() + self.plan.habits.lingering)
 
-    async def _request(self, link: Link, record: Connection) -> tuple[Request, WSConnection]:
+    async def _request(self, link: Link, record: Connection) -> tuple[Request, WSConnection, bytes]:
+        """The request, and what came after it: wsproto would forget frames that did not wait for the answer."""
         ws = WSConnection(ConnectionType.SERVER)
+        head, read = b"", 0
         while True:
             data = await link.stream.receive_some(HEAD)
             if not data:
                 raise Over("eof")
+            head += data
+            ended = END_OF_HEAD.search(head, max(0, read - 2))
+            begun, read = read, ended.end() if ended else len(head)
             try:
-                ws.receive_data(bytes(data))
-            except RemoteProtocolError as error:
-                await self._refuse(Refuse(status=400, err_msg=str(error)), link, record)
-                raise Over("no WebSocket") from None
+                ws.receive_data(head[begun:read])
+            except (RemoteProtocolError, LocalProtocolError, UnicodeError) as error:
+                await self._refuse(Refuse(status=400, err_msg=plain(str(error))), link, record)
+                raise Over("refused") from None
             for event in ws.events():
                 if isinstance(event, Request):
                     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in event.extra_headers}
                     record.target, record.headers = event.target, headers
                     record.call = headers.get("x-deepgram-session-id", "")
-                    return event, ws
+                    return event, ws, head[read:]
 
     def _faults(self, record: Connection) -> tuple[Fault, ...]:
         number = self._calls[record.call] if self.plan.each_call else record.number
@@ -175,7 +186,7 @@ class Emulator:
         raise Over("fault")
 
     async def _refuse(self, refuse: Refuse, link: Link, record: Connection) -> None:
-        record.status, record.answered = refuse.status, trio.current_time()
+        record.status, record.answered, record.end = refuse.status, trio.current_time(), "refused"
         self._tell("connection_refused", record, status=refuse.status)
         await link.send(answer(refuse, record.request_id, self._wall()))
         await link.finish()
@@ -213,7 +224,8 @@ async def listen(
 
 
 async def _serve_socket(emulator: Emulator, stream: trio.SocketStream) -> None:
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # the peer may have left already
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     await emulator.serve(stream)
 
 

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import trio
 from wsproto import WSConnection
+from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
@@ -19,6 +20,8 @@ from .proof import Connection
 READ = 65536  # bytes
 FAREWELL = 2.0  # seconds that a peer has to answer a Close frame, or to hang up
 HUGE = 2 << 20  # bytes of a message that nobody wants
+LARGEST = 16 << 20  # bytes of a message that is still taken
+TOO_BIG, WRONG = 1009, 1002
 
 TEXT, BINARY, RESERVED, PING = 0x81, 0x82, 0x83, 0x89  # FIN and the opcode
 SURPRISES = {
@@ -94,18 +97,22 @@ class Talk:
         self._text = ""
         self._binary = bytearray()
 
-    async def run(self) -> None:
-        """Until the connection is over; raises Over, or what a broken stream raises."""
+    async def run(self, early: bytes) -> None:
+        """Until the connection is over; raises Over, or what a broken stream raises. `early` has come already."""
         conversation = self._conversation
+        if early:
+            await self._take(early)
         while True:
             for action in conversation.actions(trio.current_time()):
                 await self._do(action)
             if not self._reading:
                 await self._read_nothing()
                 continue
-            data = b""
-            with trio.move_on_at(conversation.next()) as waiting:
+            data, due = b"", conversation.next()
+            with trio.move_on_at(min(due, trio.current_time() + self._hold)) as waiting:
                 data = bytes(await self._link.stream.receive_some(READ))
+            if waiting.cancelled_caught and trio.current_time() < due:
+                raise Over("fault")  # it was to be kept until the peer ends it, but not for ever
             if waiting.cancelled_caught:
                 continue
             if not data:
@@ -127,11 +134,13 @@ class Talk:
                 match event:
                     case BytesMessage():
                         self._binary += event.data
+                        await self._check_size(len(self._binary))
                         if event.message_finished:
                             whole, self._binary = bytes(self._binary), bytearray()
                             self._conversation.binary(whole, now)
                     case TextMessage():
                         self._text += event.data
+                        await self._check_size(len(self._text))
                         if event.message_finished:
                             text, self._text = self._text, ""
                             self._conversation.text(text, now)
@@ -140,15 +149,30 @@ class Talk:
                         await self._link.send(self._ws.send(event.response()))
                     case Pong():
                         pass
-                    case CloseConnection():
-                        self._record.close_received = (int(event.code), event.reason or "")
-                        await self._link.send(self._ws.send(event.response()))
-                        await self._link.finish()
-                        raise Over("mute" if self._link.mute else "close")
-        except RemoteProtocolError as problem:
-            await self._close(int(getattr(problem.event_hint, "code", 1002)), "")
+                    case CloseConnection() if self._ws.state is ConnectionState.REMOTE_CLOSING:
+                        await self._closed(event)
+                    case CloseConnection():  # wsproto's word for a frame that is wrong
+                        await self._close(int(event.code), "")
+        except RemoteProtocolError:
+            await self._close(WRONG, "")
         except LocalProtocolError:
             raise Over("close") from None  # a frame that crossed our Close
+
+    async def _check_size(self, size: int) -> None:
+        if size > LARGEST:
+            await self._close(TOO_BIG, "")
+
+    async def _closed(self, event: CloseConnection) -> None:
+        """The peer has closed, and is told no more."""
+        self._record.close_received = (int(event.code), event.reason or "")
+        self._conversation.end()
+        if self._link.mute:
+            await self._link.hold(self._hold)
+            raise Over("mute")
+        self._record.end = "close"
+        await self._link.send(self._ws.send(event.response()))
+        await self._link.finish()
+        raise Over("close")
 
     async def _do(self, action: Say | End | Stream) -> None:
         match action:
@@ -189,13 +213,15 @@ class Talk:
         if self._link.mute:
             await self._link.hold(self._hold)
             raise Over("mute")
-        self._record.close_sent = (code, reason)
+        self._record.close_sent, self._record.end = (code, reason), "close"
         await self._link.send(self._close_frame(code, reason))
         await self._link.send(_frame(PING, b"late") * pings)
         with trio.move_on_after(FAREWELL if hang_up else self._hold):
             await self._farewell()
         if hang_up:
             await self._link.finish()
+        else:
+            await self._link.hold(self._hold)
         raise Over("close")
 
     def _close_frame(self, code: int, reason: str) -> bytes:
@@ -211,7 +237,7 @@ class Talk:
             try:
                 self._ws.receive_data(bytes(data))
                 for event in self._ws.events():
-                    if isinstance(event, CloseConnection):
+                    if isinstance(event, CloseConnection) and self._ws.state is ConnectionState.CLOSED:
                         self._record.close_received = (int(event.code), event.reason or "")
                         return
             except (RemoteProtocolError, LocalProtocolError):
@@ -230,10 +256,10 @@ class Talk:
 
 
 async def converse(
-    link: Link, ws: WSConnection, conversation: Conversation, record: Connection, hold: float
+    link: Link, ws: WSConnection, conversation: Conversation, record: Connection, hold: float, early: bytes = b""
 ) -> None:
     """Run an accepted connection to its end; see Talk.run."""
-    await Talk(link, ws, conversation, record, hold).run()
+    await Talk(link, ws, conversation, record, hold).run(early)
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:
