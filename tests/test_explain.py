@@ -33,6 +33,7 @@ EXAMPLES = {
     "3xx": Closure(status=301),
     "4xx": Closure(status=418),
     "5xx": Closure(status=507),
+    "key": Closure(reason="the file of the key cannot be read", unkeyed=True),
     "dns": Closure(reason="[Errno -2] Name or service not known"),
     "refused": Closure(reason="[Errno 111] Connection refused"),
     "tls": Closure(reason="certificate verify failed: unable to get local issuer certificate"),

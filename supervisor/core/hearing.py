@@ -3,8 +3,8 @@
 The seam. A session after a reconnect starts a margin before the watermark, so that no word is cut in two, and so says
 the last words again: a little earlier or later than before, now and then as another word. What counts is decided word
 by word. The delivered words wait in order to be repeated; a repetition is the same word within 0.3 s, and each can be
-repeated once. Any other word is new if its middle lies after the watermark, or if it follows the repetition of the
-very last word delivered.
+repeated once. Any other word is new if its middle lies after the watermark; a little before it, only if it can be no
+repetition: it follows that of the very last word delivered, or comes later than that word could be repeated.
 
 A final is never taken back, and what was reported lost stays lost, whatever arrives later.
 """

@@ -15,6 +15,7 @@ from supervisor.core.fleet import OpenFleet
         ([(0.0, Closure(status=429, retry_after=7.0))], 5.0, 2.0),
         ([(0.0, Closure(status=429, retry_after=7.0))], 7.0, 0.0),
         ([(0.0, Closure(status=503))], 0.0, 0.0),  # it names no time: each call's own backoff decides
+        ([(0.0, Closure(status=503, retry_after=3600.0))], 1.0, 59.0),  # nobody is locked out by one answer
         ([(0.0, Closure(code=1011))], 0.0, 0.0),
         ([(0.0, Closure(status=503, retry_after=9.0)), (1.0, Closure(status=503, retry_after=2.0))], 1.0, 8.0),
         ([(0.0, Closure(status=503, retry_after=2.0)), (1.0, Closure(status=503, retry_after=9.0))], 1.0, 9.0),

@@ -121,6 +121,7 @@ def test_what_says_nothing_is_left_alone(text: str) -> None:
         ({"err_msg": "`keyterm` is only supported for Nova-3 and Flux"}, ["400"], ["INVALID_QUERY_PARAMETER"]),
         ({"error": {"err_code": "TOO_MANY_REQUESTS"}}, ["429"], ["TOO_MANY_REQUESTS"]),
         ([{"err_code": "FORBIDDEN"}], ["403"], ["FORBIDDEN"]),
+        ({"errors": [{"err_code": "FORBIDDEN"}]}, ["403"], ["FORBIDDEN"]),
     ],
 )
 def test_bodies_of_refusals(body: object, found: list[str], refusals: list[str]) -> None:

@@ -95,6 +95,14 @@ def test_declared_audio_is_whole_and_judged_the_same_however_it_is_cut(name, cut
     assert pieces.warnings == whole.warnings
 
 
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_a_wav_is_the_same_however_it_is_cut(size):
+    stream = header(PCM) + NOISE
+    unwrap, audio = unwrapped(stream, NOTHING, *range(0, len(stream), size))
+
+    assert (unwrap.format, audio, unwrap.warnings) == (PCM, NOISE, [])
+
+
 @pytest.mark.parametrize(
     "name, words",
     [

@@ -160,11 +160,13 @@ def _read_object(fields: dict[str, object], pasted: Pasted) -> None:
     for name in NAME_FIELDS:
         if refusal := refusal_of(said.get(name, "")):
             pasted.refusals[refusal.name] = refusal
-    # A session_closed of our own without a code and a status tells by its reason what our side saw.
+    # A session_closed of our own without a code and a status tells by its advice, or its reason, what our side saw.
     if {"code", "status", "reason"} <= fields.keys() and fields["code"] is None and fields["status"] is None:
         uptime = fields.get("uptime")
         opened = isinstance(uptime, int | float) and uptime > 0
-        pasted.keys.append(entry_of(Closure(reason=str(fields["reason"]), opened=opened)).key)
+        named = said.get("advice", "").partition(",")[0]
+        judged = named if named in OURS else entry_of(Closure(reason=str(fields["reason"]), opened=opened)).key
+        pasted.keys.append(judged)
     for name in WORD_FIELDS:
         if name in said:
             _read_text(said[name], pasted)
