@@ -22,6 +22,7 @@ from .refusals import MESSAGES, REFUSALS, Refusal, refusal_of
 from .statuses import STATUSES
 
 LONGEST = 100_000  # characters that are read of a paste
+BRACES = 1000  # that may begin no object before no more are tried: each costs a look at all of the text
 NUMBER_FIELDS = (
     "status", "status_code", "statusCode", "http_status", "code", "close_code", "closeCode",
 )  # fmt: skip
@@ -128,12 +129,13 @@ def _read_text(text: str, pasted: Pasted) -> None:
 def _pieces(text: str) -> Iterator[str | dict[str, object]]:
     """The text, with the JSON objects in it taken out and parsed."""
     decoder = json.JSONDecoder()
-    begin = seen = 0
-    while (brace := text.find("{", seen)) >= 0:
+    begin = seen = failed = 0
+    while failed < BRACES and (brace := text.find("{", seen)) >= 0:
         seen = brace + 1
         try:
             found, end = decoder.raw_decode(text, brace)
         except ValueError:
+            failed += 1
             continue
         except RecursionError:  # nobody's log line
             break
