@@ -13,7 +13,9 @@ middle of anything, hence `ready`.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,7 +25,7 @@ from typing import TypeVar
 import h11
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
-from wsproto.utilities import ProtocolError
+from wsproto.utilities import ProtocolError, RemoteProtocolError
 
 from .core.closure import Closure
 from .core.refusal import refusal, refusal_cut_short
@@ -32,7 +34,8 @@ from .wire import Wire
 
 BINARY, CLOSE, PING = 0x82, 0x88, 0x89  # FIN and the opcode
 GOING_AWAY = (1001).to_bytes(2, "big")
-HEAD = 8192  # bytes of an answer kept, in case it is cut short
+HEAD = 8192  # bytes of an answer kept, in case it is cut short; a refusal is not read beyond them
+UPGRADED = re.compile(rb"HTTP/1\.[01] 101 ")
 E = TypeVar("E", bound=Exception)
 KEYS = 64
 QUEUE = 256  # messages that may wait for the receiver; beyond, the library stops reading and no pong is seen
@@ -69,6 +72,8 @@ class Connection:
         self._keys = b""  # masking keys, drawn many at a time: asking the kernel costs as much as masking
         self._leaving = False
         self._abandoned = False
+        # What the library throws away when it gives up (a message too long) stays with a second receiver.
+        self._kept = ws._recv_channel.clone()
         headers = {name: value.decode("latin-1") for name, value in ws.handshake_headers}
         self.request_id = headers.get(b"dg-request-id", "")
 
@@ -83,7 +88,10 @@ class Connection:
         return not self._leaving and self._ws.closed is None and self._stream.wire.clear
 
     def put(self, audio: bytes) -> None:
-        """Send audio as one binary message; raises Closed if the wire is dead. Only while `ready`."""
+        """Send audio as one binary message. Only while `ready`.
+
+        A wire that dies of it is told of by `hear`: the server's last words come first, and may say why.
+        """
         assert audio, "an empty binary message is a request to end the stream"
         self._frame(BINARY, audio)
 
@@ -96,10 +104,8 @@ class Connection:
         if not key:
             drawn = self._entropy(KEYS * 4)
             key, self._keys = drawn[:4], drawn[4:]
-        try:
+        with contextlib.suppress(trio.BrokenResourceError):
             self._stream.wire.put(masked_frame(opcode, payload, key))
-        except trio.BrokenResourceError as error:
-            raise Closed(self._closure(str(error))) from None
 
     async def say(self, text: str) -> None:
         """Send a text message, bounded by the wire's timeout; raises Closed."""
@@ -110,6 +116,9 @@ class Connection:
 
     async def hear(self) -> str | bytes:
         """The next message; raises Closed when all that came before the end has been heard."""
+        if self._ws.closed and (kept := self._take()) is not None:
+            await trio.lowlevel.checkpoint()
+            return kept
         try:
             message: str | bytes = await self._ws.get_message()
         except ConnectionClosed:
@@ -117,32 +126,36 @@ class Connection:
         return message
 
     def unheard(self) -> list[str | bytes]:
-        """The messages that have come and that nobody has taken."""
-        messages: list[str | bytes] = []
-        while True:
-            try:
-                messages.append(self._ws._recv_channel.receive_nowait())
-            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError, trio.BrokenResourceError):
-                return messages
+        """The messages that have come and that nobody has taken; to be asked before the connection is left."""
+        return list(iter(self._take, None))
+
+    def _take(self) -> str | bytes | None:
+        try:
+            message: str | bytes = self._kept.receive_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            return None
+        return message
 
     def abandon(self) -> None:
         """The peer is given up: say so, and do not wait for its answer."""
         if self.ready:
-            with contextlib.suppress(Closed):
-                self._frame(CLOSE, GOING_AWAY)
+            self._frame(CLOSE, GOING_AWAY)
         self._leaving = self._abandoned = True
 
     async def _leave(self, timeout: float) -> None:
+        if trio.current_effective_deadline() == -math.inf:
+            self.abandon()  # the library's reader is cancelled too: nobody would hear an answer
         self._leaving = True
+        self._kept.close()
         if self._abandoned:
             return
         with trio.move_on_after(timeout, shield=True):
             await self._ws.aclose()
 
-    def _closure(self, why: str = "") -> Closure:
+    def _closure(self) -> Closure:
         seen = self._ws.closed
         if seen is None or int(seen.code) == 1006:
-            return Closure(code=1006, reason=why or self._stream.broke, opened=True)
+            return Closure(code=1006, reason=self._stream.broke, opened=True)
         return Closure(code=int(seen.code), reason=seen.reason or "", opened=True)
 
 
@@ -163,19 +176,32 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Connection]:
                 nursery.cancel_scope.cancel("the session is over")
     except* ConnectionRejected as group:
         rejected = first(group)
-        closure = refusal(rejected.status_code, rejected.headers or (), rejected.body or stream.body)
+        closure = refusal(rejected.status_code, rejected.headers or (), rejected.body or b"")
     except* ConnectionClosed:
         closure = connection._closure() if connection else refusal_cut_short(stream.head, stream.broke)
+    except* UnicodeError as group:
+        if connection:
+            raise  # ours
+        closure = _no_upgrade(stream, first(group))  # wsproto takes some headers of an answer for ASCII
     except* (ProtocolError, h11.ProtocolError) as group:
-        # The reader answers a Ping that arrives after our own Close, which wsproto does not allow.
+        # The reader answers a Ping that comes after a Close frame, theirs or ours, which wsproto does not allow.
         if connection is None:
-            closure = refusal_cut_short(stream.head, f"the answer is not HTTP: {first(group)}")
+            closure = _no_upgrade(stream, first(group))
         elif not connection._leaving:
-            closure = Closure(code=1002, reason=str(first(group)), opened=True)
+            closed = connection._ws.closed
+            closure = connection._closure() if closed else Closure(code=1002, reason=str(first(group)), opened=True)
     finally:
         stream.wire.close()
     if closure:
         raise Closed(closure)
+
+
+def _no_upgrade(stream: _WireStream, error: Exception) -> Closure:
+    """The library meets a wrong answer with a refusal, which a client cannot send: what was wrong came before."""
+    wrong: BaseException | None = error
+    while wrong and not isinstance(wrong, RemoteProtocolError):
+        wrong = wrong.__context__
+    return refusal_cut_short(stream.head, f"the answer is no upgrade to a WebSocket: {wrong or error}")
 
 
 async def _dial(endpoint: Endpoint, deadline: float) -> Wire:
@@ -222,13 +248,13 @@ class _WireStream(trio.abc.Stream):
         self.hung_up = trio.Event()
         self.received_at = trio.current_time()
 
-    @property
-    def body(self) -> bytes:
-        return self.head.partition(b"\r\n\r\n")[2]
-
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        self.wire.put(bytes(data))
-        await self.wire.drained()
+        """A wire that dies of it is told of where it is read, after all that has come."""
+        try:
+            self.wire.put(bytes(data))
+            await self.wire.drained()
+        except trio.BrokenResourceError:
+            await trio.lowlevel.checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
         await self.wire.drained()
@@ -243,6 +269,9 @@ class _WireStream(trio.abc.Stream):
         self.received_at = trio.current_time()
         if len(self.head) < HEAD:
             self.head += data[: HEAD - len(self.head)]
+            if len(self.head) == HEAD and not UPGRADED.match(self.head):
+                self._hang_up("the answer is too long")
+                raise trio.BrokenResourceError(self.broke)  # the library would gather it without end
         if not data:
             self._hang_up("the peer hung up")
         return data

@@ -54,12 +54,12 @@ def test_a_phase_rings_each_fifth_tick(phase: int) -> None:
     assert [pytest.approx((first + n * PHASES) * TICK) for n in range(4)] == rung
 
 
-def test_a_phase_does_not_drift_in_an_hour() -> None:
+def test_a_phase_does_not_drift_in_ten_minutes() -> None:
     async def main(grid: Grid) -> None:
-        for _ in range(36_000):
+        for _ in range(6_000):
             await grid.next(2)
 
-        assert pytest.approx(trio.current_time(), abs=1e-9) == 2 * TICK + 35_999 * PERIOD
+        assert pytest.approx(trio.current_time(), abs=1e-9) == 2 * TICK + 5_999 * PERIOD
 
     with_grid(main)
 

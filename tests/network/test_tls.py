@@ -114,7 +114,7 @@ def test_a_server_that_does_not_speak_tls_is_an_error_at_once() -> None:
         bare, under = bare_pair("memory", 5.0)
         wire = TlsWire(bare, client_context(), HOST)
         await under.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\nplain HTTP on this port")
-        with pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER"):
+        with pytest.raises(ssl.SSLError, match=r"WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER"):
             await wire.handshake()
         wire.close()
         await under.aclose()
@@ -179,7 +179,7 @@ def test_a_record_that_was_tampered_with_ends_the_connection() -> None:
 
             assert await both.wire.receive() == b"authentic"
             for _ in range(2):
-                with pytest.raises(trio.BrokenResourceError, match="BAD_RECORD_MAC|DECRYPTION_FAILED"):
+                with pytest.raises(trio.BrokenResourceError, match=r"BAD_RECORD_MAC|DECRYPTION_FAILED"):
                     await both.wire.receive()
             with pytest.raises(trio.BrokenResourceError):
                 both.wire.put(b"more")
