@@ -11,6 +11,7 @@ import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import pytest
 import trio
 from trio.testing import MockClock
 from wsproto.connection import Connection as Frames
@@ -22,6 +23,8 @@ from supervisor.core.closure import Closure
 from supervisor.memory import memory_wire
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CLOSE_TIMEOUT = 1.0
+MEGABYTE = 1024 * 1024
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -199,6 +202,33 @@ def simulate(script: Script, use: Use | None = None, *, instruments: Sequence[tr
             return await converse(script, use, **options)  # type: ignore[arg-type]
 
     return trio.run(main, clock=MockClock(autojump_threshold=0), instruments=instruments)
+
+
+async def hear_all(connection: Connection, into: list[object] | None = None) -> None:
+    while True:
+        message = await connection.hear()
+        if into is not None:
+            into.append(message)
+
+
+def saying(*data: bytes, hang_up: bool = False) -> Script:
+    async def script(server: Server) -> None:
+        await server.upgrade()
+        for each in data:
+            await server.send(each)
+        if hang_up:
+            await server.hang_up()
+
+    return script
+
+
+def check_closed(outcome: Outcome, code: int, reason: str = "", *, took: float = 0.0) -> None:
+    assert outcome.closure is not None
+    assert (outcome.closure.code, outcome.closure.reason) == (code, reason)
+    assert outcome.closure.opened
+    assert outcome.closure.status is None
+    assert outcome.took == pytest.approx(took)
+    assert outcome.server.ended
 
 
 def broken_to_pieces(events: list[Event]) -> list[tuple[str, object]]:
