@@ -9,12 +9,17 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
+
+from .bounds import check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Anything that goes wrong."""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,7 @@ class Refuse(Opening):
     cut: bool = False  # the connection ends within the body
 
     def __post_init__(self) -> None:
+        Opening.__post_init__(self)
         if not 100 <= self.status <= 599 or self.status == 101:
             raise ValueError("`status` is one from 100 to 599 other than 101")
 
@@ -74,11 +80,14 @@ class Nonsense(Opening):
 class Stream(Fault):
     """Goes wrong after so much audio, so much time since the opening, or with CloseStream; at once if none is given."""
 
+    endless: ClassVar[tuple[str, ...]] = ()  # numbers that may be
+
     audio: float | None = None
     time: float | None = None
     finishing: bool = False
 
     def __post_init__(self) -> None:
+        check(self, endless=self.endless)
         if (self.audio is not None) + (self.time is not None) + self.finishing > 1:
             raise ValueError("only one of `audio`, `time` and `finishing` can be given")
 
@@ -128,6 +137,8 @@ class StopAnswering(Stream):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopResults(Stream):
     """Pings are answered, and nothing is told: for ever, or until everything comes at once."""
+
+    endless = ("seconds",)
 
     seconds: float = math.inf
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .bounds import check
+
 
 @dataclass(frozen=True, slots=True)
 class Habits:
@@ -27,3 +29,9 @@ class Habits:
     wobble: bool = False  # words differ a little from session to session
     send: float = 30.0  # that a peer may leave unread, then its connection is reset
     hold: float = 300.0  # that a connection which a fault has silenced is kept
+
+    def __post_init__(self) -> None:
+        check(self, positive=("interim", "finals", "empty_final", "rate"))
+        for name, (least, most) in (("latency", self.latency), ("finals", self.finals)):
+            if least > most:
+                raise ValueError(f"`{name}` is a lower and an upper bound")

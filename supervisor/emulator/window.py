@@ -149,8 +149,12 @@ class Window:
         self._draw()
 
     def _results(self, end: int, words: Sequence[Heard], *, final: bool, speech: bool, asked: bool) -> Told:
-        within = [word for word in words if word.start < end] if final else words
+        within = [_up_to(end, word) for word in words if word.start < end] if final else words
         text = self._teller.results(
             self._channel, self._since, end, within, final=final, speech=speech, asked=asked
         )
         return Told(text, self._channel, (self._since, end) if final else None, not final)
+
+
+def _up_to(end: int, word: Heard) -> Heard:
+    return word if word.end <= end else word._replace(end=end)

@@ -6,14 +6,15 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import trio
 from trio.testing import MockClock
 from wsproto import ConnectionType
 from wsproto.connection import Connection as Frames
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
+from wsproto.utilities import LocalProtocolError
 
 from supervisor.core.audio import AudioFormat
 from supervisor.emulator.numbered import numbered
@@ -68,10 +69,13 @@ class Client:
     end: str = ""  # "eof" or "reset"
     ended_at: float = 0.0
     rest: bytes = b""  # what followed the answer and was no frame
-    reads: bool = True
+    came: bytes = b""  # all of it
+    may_read: trio.Event = field(default_factory=trio.Event)  # set, unless a script takes another
+    over: trio.Event = field(default_factory=trio.Event)
     answers_close: bool = True
 
     def __post_init__(self) -> None:
+        self.may_read.set()
         self.frames = Frames(ConnectionType.CLIENT)
         self._buffer = b""
         self._text = ""
@@ -82,20 +86,25 @@ class Client:
         with suppress(trio.BrokenResourceError):
             self.wire.put(data)
 
+    def send(self, event: Event) -> None:
+        """As far as the protocol still allows it."""
+        with suppress(LocalProtocolError):
+            self.raw(bytes(self.frames.send(event)))
+
     def audio(self, data: bytes) -> None:
-        self.raw(bytes(self.frames.send(BytesMessage(data))))
+        self.send(BytesMessage(data))
 
     def text(self, text: str) -> None:
-        self.raw(bytes(self.frames.send(TextMessage(text))))
+        self.send(TextMessage(text))
 
     def control(self, kind: str, **more: object) -> None:
         self.text(json.dumps({"type": kind, **more}))
 
     def ping(self) -> None:
-        self.raw(bytes(self.frames.send(Ping(b"?"))))
+        self.send(Ping(b"?"))
 
     def close(self, code: int = 1000) -> None:
-        self.raw(bytes(self.frames.send(CloseConnection(code))))
+        self.send(CloseConnection(code))
 
     async def speak(
         self, seconds: float, *, at: float = 0.0, piece: float = 0.1, rate: float = 1.0, audio: AudioFormat = PHONE
@@ -148,19 +157,20 @@ class Client:
         if not data:
             self.end = self.end or "eof"
             self.ended_at = trio.current_time()
+        self.came += data
         self._buffer += data
 
     async def listen(self) -> None:
         """Until the server hangs up."""
         while True:
-            if self._buffer:
+            if self._buffer and self.frames.state is not ConnectionState.CLOSED:
                 self.frames.receive_data(self._buffer)
-                self._buffer = b""
                 self._take()
+            self._buffer = b""
             if self.end:
+                self.over.set()
                 return
-            while not self.reads:
-                await trio.sleep(0.1)
+            await self.may_read.wait()
             await self._receive()
 
     def _take(self) -> None:
@@ -181,8 +191,8 @@ class Client:
                 case CloseConnection():
                     self.closed = self.closed or (int(event.code), event.reason or "")
                     self.closed_at = self.closed_at or now
-                    if self.answers_close and self.frames.state.name == "REMOTE_CLOSING":
-                        self.raw(bytes(self.frames.send(event.response())))
+                    if self.answers_close and self.frames.state is ConnectionState.REMOTE_CLOSING:
+                        self.send(event.response())
 
     # What came
 
@@ -275,13 +285,9 @@ async def converse(
                 nursery.start_soon(client.listen)
                 if script:
                     await script(client)
-                while stays and not client.end:
-                    await trio.sleep(0.05)
-                while not client.end and client.closed and trio.current_time() < client.closed_at + 1:
-                    await trio.sleep(0.01)
+                with trio.move_on_after(1000 if stays else 1 if client.closed else 0):
+                    await client.over.wait()
             nursery.cancel_scope.cancel()
         wire.close()
     return client
 
-
-sentence = partial("Deepgram did not {} within the timeout window. See https://dpgr.am/{}".format)
