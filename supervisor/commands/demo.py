@@ -68,7 +68,9 @@ def _show(
             )
             # A line on the picture would be gone with it: they are kept until the picture is.
             kept = stack.enter_context(_kept_lines())
-            return LiveView(console, played.seconds), build(environ, level="error", fd=kept)
+            show = LiveView(console, played.seconds)
+            stack.callback(show.restore)
+            return show, build(environ, level="error", fd=kept)
     log = configure(environ, level="error")
     return PlainView(log=log), log
 

@@ -96,7 +96,7 @@ def _bar(now: Standing, width: int) -> Line:
     length = max(now.length, now.heard, 0.1)
     heard = round(room * now.heard / length)
     final = min(heard, round(room * now.final / length))
-    return [("green", "━" * final), ("yellow", "━" * (heard - final)), ("dim", "─" * (room - heard))]
+    return [("green", "━" * final), ("yellow", "╍" * (heard - final)), ("dim", "─" * (room - heard))]
 
 
 def _wrapped(final: str, guess: str, width: int) -> list[Line]:
@@ -124,12 +124,16 @@ def _ending(ending: Ending, width: int) -> list[Line]:
     what: Line = [("dim", f"{clock(ending.at)} "), ("", f"connection {ending.session} {ending.why}")]
     then: Line = [(f"bold {colour}", ending.verdict)]
     if ending.again is None:
-        then.append(("", f", {ending.then}"))
+        then.append(("", ending.then))
     else:
         then.append(("green", f", sends again from {clock(ending.again)}"))
-    if sum(columns(text)[-1] for _, text in (*what, *then)) + 2 <= width:
+    if _size([*what, *then]) + len(": ") <= width:
         return [[*what, ("", ": "), *then]]
     return [what, [("", "      "), *then]]
+
+
+def _size(line: Line) -> int:
+    return sum(columns(text)[-1] for _, text in line if text)
 
 
 def _cut(line: Sequence[tuple[str, str]], width: int) -> Line:
@@ -139,7 +143,7 @@ def _cut(line: Sequence[tuple[str, str]], width: int) -> Line:
         fits = fitted(text, width)
         if fits:
             kept.append((style, fits))
-            width -= columns(fits)[-1]
+            width -= _size([(style, fits)])
         if fits != text:
             break
     return kept

@@ -7,7 +7,6 @@ be stopped (Ctrl-S), and no call may be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -35,6 +34,10 @@ class LiveView:
         self._in_thread = in_thread or OneThread()
         self._call: Call | None = None
         self._closed = trio.Event()
+        self._live = Live(
+            self.drawn(), console=console, screen=True, auto_refresh=False,
+            redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop",
+        )  # fmt: skip
 
     def watch(self, call: Call) -> None:
         self._call = call
@@ -53,23 +56,24 @@ class LiveView:
         return []
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        live = Live(
-            self.drawn(), console=self._console, screen=True, auto_refresh=False,
-            redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop",
-        )  # fmt: skip
         try:
-            await self._in_thread(live.start)
+            await self._in_thread(self._live.start)
             task_status.started()
             while not self._closed.is_set():
                 drawn = self.drawn()  # here, where nothing changes meanwhile
-                await self._in_thread(partial(live.update, drawn, refresh=True))
+                await self._in_thread(partial(self._live.update, drawn, refresh=True))
                 with trio.move_on_after(EVERY):
                     await self._closed.wait()
         except OSError as error:
             raise _gone(error) from error
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(FAREWELL):
-                await self._in_thread(partial(_quietly, live.stop))
+                await self._in_thread(self.restore)
+
+    def restore(self) -> None:
+        """Give the first screen back, if that has not been done; waits for a terminal that is stopped."""
+        with suppress(OSError):
+            self._live.stop()
 
     def drawn(self) -> Group:
         """The picture for the window as it is now."""
@@ -83,11 +87,6 @@ class LiveView:
         session = call.session
         quiet = trio.current_time() - session.last_result if session and session.last_result else 0.0
         return Standing(call.status, call.heard, call.acknowledged, self._length, quiet)
-
-
-def _quietly(job: Callable[[], None]) -> None:
-    with suppress(OSError):
-        job()
 
 
 def _gone(error: OSError) -> Problem:

@@ -78,14 +78,14 @@ class Story:
         )
 
     def _closed(self, event: SessionClosed) -> str:
-        then = plain(event.advice, 60)
+        then = f", {plain(event.advice, 60)}" if event.advice else ""
         if event.retry_in is not None:
-            then = f"next in {event.retry_in:.1f} s" if event.retry_in >= 0.05 else "next at once"
+            then = f", next in {event.retry_in:.1f} s" if event.retry_in >= 0.05 else ", next at once"
         ending = Ending(event.session, self._final + event.backlog, why(event), plain(event.verdict, 20), then)
         self.endings.append(ending)
         after = f" after {event.uptime:.1f} s" if event.status is None else ""
         return (
-            f"-- connection {ending.session} {ending.why}{after}: {ending.verdict}, {ending.then}; "
+            f"-- connection {ending.session} {ending.why}{after}: {ending.verdict}{ending.then}; "
             f"{event.backlog:.1f} s are not final"
         )
 

@@ -6,7 +6,7 @@ pause, is kept until it is long enough to be found once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..core.audio import AudioFormat
@@ -14,11 +14,12 @@ from ..emulator.engine import Ear, Engine, Heard
 from ..emulator.numbered import Run, join
 from ..emulator.proof import CallProof, Connection
 
+PROBE = 64  # bytes that tell known audio from any other
 SALT = 0  # of the reading, as if it were numbered
 
 
 class Finder:
-    """Reads a stream in which the known audio may begin, end and jump between two samples; the rest is silence."""
+    """Reads whole sample frames, between any two of which the known audio may begin, end and jump; the rest is silence."""
 
     def __init__(self, known: bytes, frame_bytes: int) -> None:
         self.runs: list[Run] = []
@@ -48,14 +49,19 @@ class Finder:
             else:
                 self._next = None
             return True
-        places = self._places()
-        if len(places) == 1 or (places and ended):
-            self._next = places[0]
-        elif places:
+        if len(self._held) < PROBE and not ended:
             return False
-        else:
-            silent = self._whole(len(self._held) - len(self._held.lstrip(b"\0")))
-            self._take(silent or self._whole(len(self._held)) or len(self._held), silent=silent > 0)
+        held, known = self._held, self._known
+        lengths = {place: self._alike(held, known[place : place + len(held)]) for place in self._places()}
+        if lengths:
+            longest = max(lengths.values())
+            best = [place for place, length in lengths.items() if length == longest]
+            if len(best) > 1 and longest == len(held) and not ended:
+                return False
+            self._next = best[0]
+            return True
+        silent = self._whole(len(self._held) - len(self._held.lstrip(b"\0")))
+        self._take(silent or min(PROBE, len(self._held)), silent=silent > 0)
         return True
 
     def _alike(self, one: bytes, other: bytes) -> int:
@@ -67,15 +73,14 @@ class Finder:
     def _whole(self, length: int) -> int:
         return length - length % self._size
 
-    def _places(self) -> list[int]:
-        """Where what is held could begin: two places at most, for that is already one too many."""
-        places: list[int] = []
-        at = self._known.find(self._held)
-        while at >= 0 and len(places) < 2:
+    def _places(self) -> Iterator[int]:
+        """Where what is held could begin."""
+        probe = self._held[:PROBE]
+        at = self._known.find(probe) if any(probe) else -1
+        while at >= 0:
             if at % self._size == 0:
-                places.append(at)
-            at = self._known.find(self._held, at + 1)
-        return places
+                yield at
+            at = self._known.find(probe, at + 1)
 
     def _take(self, length: int, *, salt: int = -1, position: int = 0, silent: bool = False) -> None:
         join(self.runs, [Run(self._at, length, salt, position, silent)])
