@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import pty
-import threading
-import tty
 import warnings
 from collections.abc import Iterator
 from enum import Enum
@@ -19,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.logs import REMEMBERED, Secrets, Stderr, build, cleaner, configure, is_journal, wants_colour
+from supervisor.logs import REMEMBERED, Secrets, build, cleaner, configure, is_journal, wants_colour
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -279,97 +277,6 @@ class TestColour:
         assert line.startswith("\r\x1b[K")
         assert ("\x1b[" in line.removeprefix("\r\x1b[K")) is coloured
         assert line.endswith("\r\n")
-
-
-class TestStandardErrorThatBreaks:
-    def test_a_full_disk_drops_lines_and_says_how_many_later(self, tmp_path: Path) -> None:
-        full = os.open("/dev/full", os.O_WRONLY)
-        stderr = Stderr(full)
-        stderr.msg(b"one")
-        stderr.msg(b"two")
-        with (tmp_path / "log").open("wb") as file:
-            os.dup2(file.fileno(), full)
-            stderr.msg(b"three")
-        os.close(full)
-        notice, line = (tmp_path / "log").read_bytes().splitlines()
-
-        assert json.loads(notice) == {"event": "log_lines_dropped", "level": "warning", "count": 2}
-        assert line == b"three"
-        assert stderr.dropped == 0
-
-    @pytest.mark.parametrize("fd", [None, 987654])
-    def test_a_closed_one(self, fd: int | None) -> None:
-        stderr = Stderr(fd)
-        stderr.msg(b"one")
-
-        assert stderr.dropped == 1
-
-    def test_one_whose_reader_has_left(self) -> None:
-        reads, writes = os.pipe()
-        os.close(reads)
-        Stderr(writes).msg(b"one")
-        os.close(writes)
-
-    @pytest.mark.parametrize("size", [10, 3000, 10_000, 100_000])
-    @pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
-    def test_one_that_is_not_read_never_blocks(self, kind: str, size: int) -> None:
-        """A terminal is stopped with ^S; a socket is what journald gives."""
-        import socket
-
-        if kind == "pipe":
-            reads, writes = os.pipe()
-        elif kind == "terminal":
-            reads, writes = pty.openpty()
-            tty.setraw(writes)
-        else:
-            one, other = socket.socketpair()
-            reads, writes = one.detach(), other.detach()
-        stderr, done = Stderr(writes), threading.Event()
-
-        def fill() -> None:
-            while stderr.dropped < 10:
-                stderr.msg(b"x" * size)
-            done.set()
-
-        threading.Thread(target=fill, daemon=True).start()
-        ended = done.wait(10)
-        os.close(reads)
-        os.close(writes)
-
-        assert ended
-
-    def test_when_it_is_read_again_each_line_is_whole_and_what_is_missing_is_counted(self) -> None:
-        reads, writes = os.pipe()
-        os.set_blocking(reads, False)
-        stderr = Stderr(writes)
-        sent, got = 0, b""
-        for _ in range(5):
-            for _ in range(100):
-                sent += 1
-                stderr.msg(b'{"event":"%06d","pad":"%s"}' % (sent, b"x" * 3000))
-            while True:
-                try:
-                    got += os.read(reads, 65536)
-                except BlockingIOError:
-                    break
-        stderr.msg(b'{"event":"last"}')
-        got += os.read(reads, 65536)
-        os.close(reads)
-        os.close(writes)
-        whole, dropped = [], 0
-        for line in got.splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:  # torn, and counted as dropped
-                continue
-            dropped += event.get("count", 0)
-            whole.append(event["event"])
-        numbers = [name for name in whole if name.isdigit()]
-
-        assert whole[-1] == "last"
-        assert numbers == sorted(set(numbers))
-        assert dropped
-        assert len(numbers) + dropped == sent
 
 
 class TestConfigure:
