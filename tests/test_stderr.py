@@ -15,7 +15,7 @@ import pytest
 from supervisor.logs import Stderr
 
 
-def test_a_full_disk_drops_lines_and_says_how_many_later(self, tmp_path: Path) -> None:
+def test_a_full_disk_drops_lines_and_says_how_many_later(tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     stderr = Stderr(full)
     stderr.msg(b"one")
@@ -32,23 +32,26 @@ def test_a_full_disk_drops_lines_and_says_how_many_later(self, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("fd", [None, 987654])
-def test_a_closed_one(self, fd: int | None) -> None:
+def test_a_closed_one(fd: int | None) -> None:
     stderr = Stderr(fd)
     stderr.msg(b"one")
 
     assert stderr.dropped == 1
 
 
-def test_one_whose_reader_has_left(self) -> None:
+def test_one_whose_reader_has_left() -> None:
     reads, writes = os.pipe()
     os.close(reads)
-    Stderr(writes).msg(b"one")
+    stderr = Stderr(writes)
+    stderr.msg(b"one")
     os.close(writes)
+
+    assert stderr.dropped == 1
 
 
 @pytest.mark.parametrize("size", [10, 3000, 10_000, 100_000])
 @pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
-def test_one_that_is_not_read_never_blocks(self, kind: str, size: int) -> None:
+def test_one_that_is_not_read_never_blocks(kind: str, size: int) -> None:
     """A terminal is stopped with ^S; a socket is what journald gives."""
     if kind == "pipe":
         reads, writes = os.pipe()
@@ -73,7 +76,7 @@ def test_one_that_is_not_read_never_blocks(self, kind: str, size: int) -> None:
     assert ended
 
 
-def test_when_it_is_read_again_each_line_is_whole_and_what_is_missing_is_counted(self) -> None:
+def test_when_it_is_read_again_each_line_is_whole_and_what_is_missing_is_counted() -> None:
     reads, writes = os.pipe()
     os.set_blocking(reads, False)
     stderr = Stderr(writes)
