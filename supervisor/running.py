@@ -23,6 +23,7 @@ from .events import Event
 from .grid import Grid
 from .sinks import Sink
 from .sinks.encoding import json_line
+from .stopping import Signals, on_signals
 
 LAST_WRITES = 5.0  # seconds for the outputs, once somebody has said that everything must end now
 
@@ -91,8 +92,12 @@ async def running(
     pool: Pool,
     chance: random.Random,
     last_resort: Callable[[bytes], None] | None = None,
+    signals: Signals | None = None,
 ) -> Exit:
-    """Run `body`, which runs calls, with its outputs; the exit code, once all is written that can be."""
+    """Run `body`, which runs calls, with its outputs; the exit code, once all is written that can be.
+
+    `signals` are the body's own while it runs; one that comes later leaves the outputs little time.
+    """
 
     broken: list[Sink] = []
 
@@ -103,18 +108,26 @@ async def running(
 
     grid = Grid()
     these = Running(World(grid, emit, wall, chance, log, pool=pool), tell)
-    async with trio.open_nursery() as outputs:
-        for sink in sinks:
-            await outputs.start(partial(_write, sink, these, broken, len(sinks)))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(grid.run, name="grid")
-            with these.scope:
-                await body(these)
-            nursery.cancel_scope.cancel("all calls have ended")
-        if these.scope.cancelled_caught:
-            outputs.cancel_scope.deadline = trio.current_time() + LAST_WRITES
-        for sink in sinks:
-            sink.close()
+    async with trio.open_nursery() as impatient:
+        async with trio.open_nursery() as outputs:
+
+            def hurry() -> None:
+                outputs.cancel_scope.deadline = trio.current_time() + LAST_WRITES
+
+            for sink in sinks:
+                await outputs.start(partial(_write, sink, these, broken, len(sinks)))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(grid.run, name="grid")
+                with these.scope:
+                    await body(these)
+                nursery.cancel_scope.cancel("all calls have ended")
+            if these.scope.cancelled_caught:
+                hurry()
+            if signals:
+                await impatient.start(partial(on_signals, [hurry], at_least={}, signals=signals))
+            for sink in sinks:
+                sink.close()
+        impatient.cancel_scope.cancel("everything is written that can be")
     left = [event for sink in sinks for event in sink.undelivered()]
     if left:
         these.note(Exit.OUTPUT)

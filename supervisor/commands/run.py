@@ -27,7 +27,7 @@ from ..sinks import Sink
 from ..sinks.files import FilesSink
 from ..sinks.stdout import stdout_sink
 from ..sources import source_from
-from ..stopping import on_signals
+from ..stopping import of_this_process, on_signals
 
 OPENING = 10.0  # seconds after which a source that waits for its first audio no longer holds back READY
 
@@ -58,7 +58,7 @@ def run(args: Namespace, environ: Mapping[str, str]) -> int:
     return trio.run(
         partial(
             running, body, _sinks(config, log), log=log, tell=tell,
-            pool=Pool(total_bytes(config.settings.buffer)), chance=random.Random(os.urandom(16)),
+            pool=Pool(total_bytes(config.settings.buffer)), chance=random.Random(os.urandom(16)), signals=of_this_process,
         )
     )  # fmt: skip
 

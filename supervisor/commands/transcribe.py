@@ -31,7 +31,7 @@ from ..sinks.encoding import Form
 from ..sinks.screen import ScreenSink
 from ..sinks.stdout import named_file_sink, stdout_sink
 from ..sources import Source, source_from
-from ..stopping import on_signals
+from ..stopping import of_this_process, on_signals
 
 URL = "wss://api.deepgram.com/v1/listen"
 STATUS_EVERY = 0.25  # seconds between two looks at how far a call has come
@@ -77,8 +77,11 @@ def run(args: Namespace, environ: Mapping[str, str]) -> int:
         body = partial(_calls, specs=specs, show=show)
         pool = Pool(total_bytes(settings.buffer))
         return trio.run(
-            partial(running, body, sinks, log=log, tell=tell, pool=pool, chance=random.Random(os.urandom(16)))
-        )
+            partial(
+                running, body, sinks, log=log, tell=tell, pool=pool, chance=random.Random(os.urandom(16)),
+                signals=of_this_process,
+            )
+        )  # fmt: skip
 
 
 def tell(problem: Problem, call_id: str = "") -> None:
