@@ -23,7 +23,7 @@ from .events import Event
 from .grid import Grid
 from .sinks import Sink
 from .sinks.encoding import json_line
-from .stopping import Signals, on_signals
+from .stopping import Signals, Stage, on_signals
 
 LAST_WRITES = 5.0  # seconds for the outputs, once somebody has said that everything must end now
 
@@ -39,6 +39,8 @@ class Running:
         self.exit_code = Exit.OK  # the first that was not 0
         self.stopping = False
         self.scope = trio.CancelScope()  # of all calls
+        self.steps: list[Stage] = [self.abort]  # what the signals to come mean, each waiting for less than the last
+        self.at_least: dict[int, int] = {}  # the step that a signal leads to at once
         self._tell = tell
 
     async def call(self, call: Call) -> Result | None:
@@ -96,7 +98,7 @@ async def running(
 ) -> Exit:
     """Run `body`, which runs calls, with its outputs; the exit code, once all is written that can be.
 
-    `signals` are the body's own while it runs; one that comes later leaves the outputs little time.
+    The body says what signals mean while it runs (`steps`); one that comes later leaves the outputs little time.
     """
 
     broken: list[Sink] = []
@@ -108,7 +110,9 @@ async def running(
 
     grid = Grid()
     these = Running(World(grid, emit, wall, chance, log, pool=pool), tell)
-    async with trio.open_nursery() as impatient:
+    async with trio.open_nursery() as listening:
+        if signals:  # from beginning to end, for a moment without a handler would be one in which a signal kills
+            await listening.start(partial(on_signals, these.steps, at_least=these.at_least, signals=signals))
         async with trio.open_nursery() as outputs:
 
             def hurry() -> None:
@@ -121,13 +125,12 @@ async def running(
                 with these.scope:
                     await body(these)
                 nursery.cancel_scope.cancel("all calls have ended")
+            these.steps[:] = [hurry]
             if these.scope.cancelled_caught:
                 hurry()
-            if signals:
-                await impatient.start(partial(on_signals, [hurry], at_least={}, signals=signals))
             for sink in sinks:
                 sink.close()
-        impatient.cancel_scope.cancel("everything is written that can be")
+        listening.cancel_scope.cancel("everything is written that can be")
     left = [event for sink in sinks for event in sink.undelivered()]
     if left:
         these.note(Exit.OUTPUT)

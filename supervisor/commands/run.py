@@ -27,7 +27,7 @@ from ..sinks import Sink
 from ..sinks.files import FilesSink
 from ..sinks.stdout import stdout_sink
 from ..sources import source_from
-from ..stopping import of_this_process, on_signals
+from ..stopping import of_this_process
 
 OPENING = 10.0  # seconds after which a source that waits for its first audio no longer holds back READY
 
@@ -100,10 +100,8 @@ async def _calls(
         notifier.stopping()
         drain.deadline = -float("inf")
 
+    these.steps[:], these.at_least[signal.SIGINT] = [begin_drain, stop, abort], 1
     async with trio.open_nursery() as service:
-        await service.start(
-            partial(on_signals, [begin_drain, stop, abort], at_least={signal.SIGINT: 1})
-        )
         service.start_soon(watch_drain)
         service.start_soon(_watchdog, notifier)
         async with trio.open_nursery() as nursery:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from ..core.problem import Exit, Problem
 from ..core.settings import Settings
 from ..credential import credential_from
 from ..logs import Secrets, configure, is_terminal, wants_colour
+from ..printing import say
 from ..running import Running, running
 from ..saving import saved
 from ..service import Deepgram
@@ -31,7 +31,7 @@ from ..sinks.encoding import Form
 from ..sinks.screen import ScreenSink
 from ..sinks.stdout import named_file_sink, stdout_sink
 from ..sources import Source, source_from
-from ..stopping import of_this_process, on_signals
+from ..stopping import of_this_process
 
 URL = "wss://api.deepgram.com/v1/listen"
 STATUS_EVERY = 0.25  # seconds between two looks at how far a call has come
@@ -90,10 +90,6 @@ def tell(problem: Problem, call_id: str = "") -> None:
     say(f"stream-supervisor:{of} {problem}")
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 async def _calls(these: Running, *, specs: Sequence[Spec], show: ScreenSink | None) -> None:
     def stop() -> None:
         waits = [
@@ -104,18 +100,16 @@ async def _calls(these: Running, *, specs: Sequence[Spec], show: ScreenSink | No
         say(f"ending: waiting for the last results of {' and '.join(waits) or 'nothing'}; once more to end now")
         these.stop()
 
-    async with trio.open_nursery() as nursery:
-        await nursery.start(partial(on_signals, [stop, these.abort], at_least={signal.SIGHUP: 0}))
-        for spec in specs:
-            if these.stopping:
-                break
-            call = Call(spec, these.world)
-            async with trio.open_nursery() as watching:
-                if show:
-                    watching.start_soon(_show_progress, call, show)
-                await these.call(call)
-                watching.cancel_scope.cancel("the call has ended")
-        nursery.cancel_scope.cancel("all calls have ended")
+    these.steps[:] = [stop, these.abort]
+    for spec in specs:
+        if these.stopping:
+            break
+        call = Call(spec, these.world)
+        async with trio.open_nursery() as watching:
+            if show:
+                watching.start_soon(_show_progress, call, show)
+            await these.call(call)
+            watching.cancel_scope.cancel("the call has ended")
 
 
 async def _show_progress(call: Call, show: ScreenSink) -> None:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -77,8 +76,8 @@ class Started:
 
     async def listens_to_signals(self) -> None:
         """Python itself catches SIGINT; SIGTERM is caught once the program wants to hear of it."""
-        status = Path(f"/proc/{self.process.pid}/status")
-        while not _caught(status.read_text()) & 1 << signal.SIGTERM - 1:  # noqa: ASYNC110 - nobody tells us
+        status = trio.Path(f"/proc/{self.process.pid}/status")
+        while not _caught(await status.read_text()) & 1 << signal.SIGTERM - 1:  # noqa: ASYNC110 - the kernel rings no bell
             await trio.sleep(0.02)
 
     async def keep(self, stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
