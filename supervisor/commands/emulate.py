@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+import errno
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from functools import partial
 
 import trio
 
+from ..core.plain import plain
 from ..core.problem import Exit, Problem
 from ..emulator.engine import Engine, NumberedEngine
 from ..emulator.plan import Plan, read_plan
 from ..emulator.proof import CallProof, total
 from ..emulator.server import Emulator, listen
 from ..logs import configure
+from ..printing import put, say
 from ..stopping import on_signals
 
 
@@ -25,13 +27,9 @@ def run(args: Namespace, environ: Mapping[str, str]) -> int:
     if not 0 <= args.port <= 65535:
         raise Problem(f"there is no port {args.port}", "give one from 1 to 65535, or 0 for any that is free")
     emulator = Emulator(plan, engine=_engine(args.engine), seed=args.seed, log=log)
-    try:
-        trio.run(_serve, emulator, args.port)
-    except OSError as error:
-        hint = "another program has it: choose another --port" if error.errno == 98 else "choose another --port"
-        raise Problem(f"cannot listen on port {args.port}: {error.strerror}", hint, Exit.USAGE) from None
+    trio.run(_serve, emulator, args.port)
     for line in summary(emulator):
-        print(line)
+        put(line)
     return 0
 
 
@@ -47,16 +45,25 @@ async def _serve(emulator: Emulator, port: int) -> None:
     async with trio.open_nursery() as nursery:
         stop = partial(nursery.cancel_scope.cancel, "told to end")
         await nursery.start(partial(on_signals, [stop], at_least={}))
-        chosen = await nursery.start(partial(listen, emulator, port=port))
-        print(f"ws://127.0.0.1:{chosen}/v1/listen", flush=True)
-        print("Ctrl-C ends it and tells what came.", file=sys.stderr, flush=True)
+        try:
+            chosen = await nursery.start(partial(listen, emulator, port=port))
+        except OSError as error:
+            raise _not_listening(port, error) from None
+        put(f"ws://127.0.0.1:{chosen}/v1/listen")
+        say("Ctrl-C ends it and tells what came.")
+
+
+def _not_listening(port: int, error: OSError) -> Problem:
+    taken = error.errno == errno.EADDRINUSE
+    why = "another program has it" if taken else error.strerror or str(error)
+    return Problem(f"cannot listen on port {port}: {why}", "choose another --port", Exit.USAGE)
 
 
 def summary(emulator: Emulator) -> Iterator[str]:
     """What came and what was told, a line for each call."""
     for name in emulator.proof.calls:
         proof = emulator.proof.call(name)
-        yield f"{name or 'a call without a name'}: {_of(proof)}"
+        yield f"{plain(name) or 'a call without a name'}: {_of(proof)}"
 
 
 def _of(proof: CallProof) -> str:
