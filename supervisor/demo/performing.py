@@ -16,7 +16,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ..call import Call, Spec
 from ..core.pool import Pool
-from ..core.problem import Exit
+from ..core.problem import Exit, Problem
+from ..core.settings import RetrySettings, Settings
 from ..emulator.faults import Fault
 from ..emulator.server import Emulator, listen
 from ..events import CallEnded
@@ -31,6 +32,8 @@ from .story import Story
 from .witness import Witness
 
 SEED = 12  # of all chance, the server's and ours
+# Everything is as it would be for a real call, but that nobody waits a quarter of an hour for a demo.
+SETTINGS = Settings(retry=RetrySettings(give_up_after=20.0))
 
 Connect = Callable[[Emulator, trio.Nursery], Awaitable[Offer]]
 
@@ -55,7 +58,10 @@ class Performance:
 
 async def over_loopback(emulator: Emulator, nursery: trio.Nursery) -> Offer:
     """TCP, as it would be with a server that is elsewhere."""
-    port = await nursery.start(partial(listen, emulator, port=0))
+    try:
+        port = await nursery.start(partial(listen, emulator, port=0))
+    except OSError as error:
+        raise Problem("cannot listen on 127.0.0.1", error.strerror or str(error), Exit.GAVE_UP) from error
     # Whatever the environment says of proxies and keys is not for this.
     return Deepgram(f"ws://127.0.0.1:{port}/v1/listen", environ={}).offer({"interim_results": True})
 
@@ -88,7 +94,7 @@ async def perform(
             if signals:
                 await nursery.start(_interruptible, signals, performance, these)
             offer = await connect(emulator, nursery)
-            call = Call(Spec("demo", material.source(), offer), these.world)
+            call = Call(Spec("demo", material.source(), offer, SETTINGS), these.world)
             calls.append(call)
             show.watch(call)
             if result := await these.call(call):

@@ -32,7 +32,6 @@ class Story:
         self.guess = ""  # what is not final yet
         self.endings: list[Ending] = []
         self.sessions = 0
-        self.gaps = 0
         self.ended: CallEnded | None = None
         self._final = 0.0  # where the last final ended
 
@@ -48,7 +47,6 @@ class Story:
             case SessionClosed() if event.verdict != "complete":
                 return self._closed(event)
             case Gap():
-                self.gaps += 1
                 return f"-- {event.end - event.start:.1f} s from {clock(event.start)} on will not be transcribed ({event.reason})"
             case CallEnded():
                 self.ended = event
@@ -78,12 +76,14 @@ class Story:
         )
 
     def _closed(self, event: SessionClosed) -> str:
-        then = f", {plain(event.advice, 60)}" if event.advice else ""
+        then = ""
         if event.retry_in is not None:
             then = f", next in {event.retry_in:.1f} s" if event.retry_in >= 0.05 else ", next at once"
+        elif event.verdict == "retry":
+            then = ", but it has been too long"
         ending = Ending(event.session, self._final + event.backlog, why(event), plain(event.verdict, 20), then)
         self.endings.append(ending)
-        after = f" after {event.uptime:.1f} s" if event.status is None else ""
+        after = f" after {event.uptime:.1f} s" if event.uptime else ""
         return (
             f"-- connection {ending.session} {ending.why}{after}: {ending.verdict}{ending.then}; "
             f"{event.backlog:.1f} s are not final"
@@ -95,8 +95,7 @@ def why(event: SessionClosed) -> str:
     if event.status is not None:
         return f"was refused with HTTP {event.status}"
     detail = plain(event.payload or event.reason, 50)
-    if event.code is None:
-        return f"was given up ({detail})" if detail else "was given up"
-    if event.code == 1006:
-        return f"broke ({detail})" if detail else "broke"
+    what = "broke" if event.code == 1006 else "was given up" if event.uptime else "could not be opened"
+    if event.code in (None, 1006):
+        return f"{what} ({detail})" if detail else what
     return f"was closed with {event.code}" + (f" {detail}" if detail else "")

@@ -28,10 +28,12 @@ def transcript(text, *, final=True, start=0.0, end=1.0):
     )  # fmt: skip
 
 
-def closed(session=1, *, code=1011, reason="", status=None, verdict="retry", retry_in=0.2, payload="NET-0000"):
+def closed(
+    session=1, *, code=1011, reason="", status=None, verdict="retry", retry_in=0.2, payload="NET-0000", uptime=3.0
+):
     return SessionClosed(
         call_id="demo", time="", session=session, code=code, reason=reason, status=status, payload=payload, dg_error="",
-        err_code="", request_id="", verdict=verdict, advice="wait", retry_in=retry_in, attempt=1, uptime=3.0, sent=3.0,
+        err_code="", request_id="", verdict=verdict, advice="wait", retry_in=retry_in, attempt=1, uptime=uptime, sent=3.0,
         server_heard=None, keepalives=0, last_audio_age=None, last_result_age=None, backlog=2.0,
     )  # fmt: skip
 
