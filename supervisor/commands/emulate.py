@@ -49,7 +49,10 @@ async def _serve(emulator: Emulator, port: int) -> None:
             chosen = await nursery.start(partial(listen, emulator, port=port))
         except OSError as error:
             raise _not_listening(port, error) from None
-        put(f"ws://127.0.0.1:{chosen}/v1/listen")
+        try:
+            put(f"ws://127.0.0.1:{chosen}/v1/listen")
+        except BrokenPipeError:
+            raise Problem("nobody reads standard output", "it says where to connect to", Exit.OUTPUT) from None
         say("Ctrl-C ends it and tells what came.")
 
 
@@ -69,7 +72,8 @@ def summary(emulator: Emulator) -> Iterator[str]:
 def _of(proof: CallProof) -> str:
     audio = next((each.audio for each in proof.connections if each.audio), None)
     accepted = sum(each.status == 101 for each in proof.connections)
-    parts = [f"{len(proof.connections)} connections, {accepted} accepted"]
+    count = len(proof.connections)
+    parts = [f"{count} connection{'s' * (count != 1)}, {accepted} accepted"]
     if audio:
         heard = proof.received
         parts.append(f"{audio.seconds(sum(each.frames for each in proof.connections)):.2f} s of audio")

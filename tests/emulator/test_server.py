@@ -17,7 +17,7 @@ from supervisor.emulator.server import Emulator
 from supervisor.emulator.speech import Speech
 from supervisor.memory import memory_wire
 
-from .client import LISTEN, Client, converse, request, simulate, talk
+from .client import LISTEN, Client, converse, end_of, request, simulate, talk
 
 WALL = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -371,6 +371,26 @@ def test_a_peer_that_never_reads_is_cut_off():
     assert talked.record.end == "unread"
     assert talked.client.end == "reset"
     assert 30 <= talked.record.closed - talked.record.answered <= 60
+
+
+def test_the_same_audio_again_is_told_in_other_pieces():
+    """A replay finds its finals elsewhere, and is a connection of its own."""
+    emulator = Emulator()
+
+    async def script(client):
+        await client.speak(40)
+        client.control("CloseStream")
+        await trio.sleep(2)
+
+    async def main():
+        opening = request(LISTEN + "&endpointing=false")
+        return [await converse(emulator, script, opening, stays=True) for _ in range(2)]
+
+    one, two = simulate(main)
+
+    assert one.words == two.words == spoken(40)
+    assert [end_of(each) for each in one.finals] != [end_of(each) for each in two.finals]
+    assert one.answer.headers["dg-request-id"] != two.answer.headers["dg-request-id"]
 
 
 # Limits
