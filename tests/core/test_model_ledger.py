@@ -25,13 +25,16 @@ STEPS = st.lists(
         st.tuples(st.just("peek"), WHO, st.integers(-1, 12)),
         st.tuples(st.just("read"), WHO, st.integers(0, 12), st.integers(0, 12)),
         st.tuples(st.just("read"), WHO, st.just(12), st.just(12)),
+        st.tuples(st.just("final"), st.integers(0, 2), st.integers(1, 12)),
+        st.tuples(st.just("final"), st.integers(0, 2), st.just(60)),
         st.tuples(st.just("acknowledge"), st.integers(0, 2), POSITIONS, POSITIONS),
         st.tuples(st.just("lose"), st.sampled_from([None, 0, 1, 2]), POSITIONS, POSITIONS),
         st.tuples(st.just("lose_oldest"), st.integers(0, 10)),
         st.tuples(st.just("release"), st.integers(0, 5)),
         st.tuples(st.just("reconnect"), WHO, st.integers(0, 5)),
     ),
-    max_size=50,
+    min_size=10,
+    max_size=60,
 )
 
 
@@ -126,6 +129,10 @@ class Model:
 
         assert moved == self.ledger.at.acknowledged - before
         self.settle(range(start, min(end, self.sent)), [channel], "a")
+
+    def final(self, channel: int, frames: int) -> None:
+        watermark = self.ledger.at.watermarks[channel % self.channels]
+        self.acknowledge(channel, watermark, watermark + frames)
 
     def lose(self, channel: int | None, start: int, end: int) -> None:
         channel = None if channel is None else channel % self.channels
