@@ -15,7 +15,6 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -41,7 +40,8 @@ from .faults import (
 from .habits import Habits
 from .listening import Ask, wav_audio
 from .proof import Connection
-from .results import VARIANTS, Teller, error, one_of, schema_error, shown, value_ends
+from .results import VARIANTS, Teller, error, is_list_of_text, one_of, schema_error, shown, value_ends
+from .saying import NO_CODE, Action, End, Say
 from .window import Told, Window
 
 SEE = "within the timeout window. See https://dpgr.am/"
@@ -49,27 +49,8 @@ NET_0000 = f"Deepgram did not provide a response message {SEE}net0000"
 NET_0001 = f"Deepgram did not receive audio data or a text message {SEE}net0001"
 NET_0002 = f"Deepgram did not receive audio data {SEE}net0002"  # by analogy: its words are not known
 DATA_0000 = "DATA-0000"
-NO_CODE = 1005
 STEPS = 10  # looks at the audio in one interim's worth
 LONGEST_HEAD = 1 << 20  # bytes of a container before its audio
-
-
-class Say(NamedTuple):
-    """A text message."""
-
-    text: bytes
-    final: tuple[int, int, int] | None = None  # the channel and the span that it makes final
-    metadata: bool = False
-
-
-class End(NamedTuple):
-    """A Close frame; 1005 is one without a code."""
-
-    code: int
-    reason: str
-
-
-Action = Say | End | Stream
 
 
 class Conversation:
@@ -371,8 +352,3 @@ class Conversation:
             if self._garbage_since is not None:
                 yield Say(self._metadata(), metadata=True)
             yield end
-
-
-def is_list_of_text(value: object) -> bool:
-    """Or nothing, which leaves what there was."""
-    return value is None or (isinstance(value, list) and all(isinstance(each, str) for each in value))

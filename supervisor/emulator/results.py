@@ -24,8 +24,8 @@ _FLOAT = struct.Struct("f")
 def float32(seconds: float) -> float:
     """The nearest 32-bit float, in as few digits as tell it from its neighbours.
 
-    >>> float32(3600.1), float32(3600.10012), float32(1 / 3)
-    (3600.1, 3600.1001, 0.33333334)
+    >>> float32(3600.1), float32(36000.0125), float32(1 / 3)
+    (3600.1, 36000.01, 0.33333334)
     """
     single = _FLOAT.pack(seconds)
     (exact,) = _FLOAT.unpack(single)
@@ -150,3 +150,8 @@ def value_ends(text: str, key: str = "type") -> int:
     """
     found = re.search(rf'"{key}"\s*:\s*"(?:[^"\\]|\\.)*"', text)
     return found.end() if found else len(text)
+
+
+def is_list_of_text(value: object) -> bool:
+    """Or nothing, which leaves what there was."""
+    return value is None or (isinstance(value, list) and all(isinstance(each, str) for each in value))

@@ -13,9 +13,10 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from .conversation import NO_CODE, Conversation, End, Say
+from .conversation import Conversation
 from .faults import Close, Fin, Garbage, HalfFrame, Reset, StopAnswering, StopReading, Stream
 from .proof import Connection
+from .saying import NO_CODE, End, Say
 
 READ = 65536  # bytes
 FAREWELL = 2.0  # seconds that a peer has to answer a Close frame, or to hang up
