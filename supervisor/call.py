@@ -23,7 +23,7 @@ from .core.dialect import LISTEN_V1, Dialect
 from .core.fleet import Fleet, OpenFleet
 from .core.hearing import Ended, Said, Skipped
 from .core.judge import TAIL_ANY, UNDECODABLE, Judge, Judgement
-from .core.ledger import Ledger
+from .core.ledger import Ledger, Lost
 from .core.pacing import RATE, Pacer
 from .core.pool import Pool
 from .core.problem import Exit, Problem
@@ -207,10 +207,13 @@ class Call:
         self.service = self.spec.offer(self.format, session_id)
         for warning in self.service.warnings:
             self.log.warning("option_suspicious", problem=warning)
-        self.state = CallState.beginning(self.spec.call_id, session_id, self.format)
+        channels = self.format.channels if self.service.multichannel else 1
+        self.state = CallState.beginning(self.spec.call_id, session_id, self.format, channels)
         self.ledger = Ledger(self.format, self.state.at)
         self.pacer = Pacer(self.format.sample_rate)
-        self.telling = Telling(self.spec.call_id, self.format, self.world.emit, self.world.wall, self.spec.raw)
+        self.telling = Telling(
+            self.spec.call_id, self.format, channels, self.world.emit, self.world.wall, self.spec.raw
+        )
         self._tap = self.spec.tap(self.format) if self.spec.tap else None
         self.telling.call_started(self.spec.source.label, self.spec.labels, self.spec.metadata)
         self.status, self._started = "listening", True
@@ -274,19 +277,14 @@ class Call:
         return self.ledger.at.written - max(self.ledger.floor, self.ledger.at.acknowledged)
 
     def _let_go(self, frames: int) -> None:
-        """Forget the oldest audio. What is on its way to a server may still be transcribed: it is lost if that dies."""
-        ledger = self.ledger
-        oldest = max(ledger.floor, ledger.at.acknowledged)
-        unsent = max(oldest, self.session.reader.position) if self.session else oldest
-        end = oldest + frames
-        ledger.release(min(end, unsent))
-        if end > unsent:
-            self._lose(unsent, end)
-            ledger.release(end)
+        self._tell_lost(self.ledger.let_go(frames, self.session.reader.position if self.session else 0), "overflow")
 
-    def _lose(self, start: int, end: int) -> None:
-        for a, b in self.ledger.lose(start, end):
-            self.telling.gap(a, b, "overflow")
+    def _lose(self, start: int, end: int, reason: GapReason) -> None:
+        self._tell_lost(self.ledger.lose(start, end), reason)
+
+    def _tell_lost(self, lost: Sequence[Lost], reason: GapReason) -> None:
+        for each in lost:
+            self.telling.gap(each.start, each.end, reason, each.channel)
 
     # The sessions
 
@@ -401,7 +399,7 @@ class Call:
                 if told.is_final or self.service.interims:
                     self.telling.transcript(told, self.state.sessions, request_id, message)
             case Skipped():
-                self.telling.gap(told.start, told.end, "server_skipped", told.channel if self.format.channels > 1 else None)
+                self.telling.gap(told.start, told.end, "server_skipped", told.channel)
             case Ended():
                 self.telling.utterance_end(told, self.state.sessions, message)
             case SpeechBegan():
@@ -418,7 +416,7 @@ class Call:
         if closure.progress or self._stalled_since is None:
             self._stalled_since = trio.current_time()
         self._barren = 0 if closure.progress else self._barren + 1
-        self._lose(self.ledger.at.acknowledged, self.ledger.floor)  # it was on its way, and cannot be sent again
+        self._lose(0, self.ledger.floor, "overflow")  # it was on its way, and cannot be sent again
         if session:
             ended = session.hearing.abandoned()
             for each in ended if self.service.utterances else ():
@@ -493,8 +491,7 @@ class Call:
                 for channel, watermark in enumerate(list(at.watermarks)):
                     self.ledger.acknowledge(channel, watermark, at.written)
             if judgement.skipped:
-                for start, end in self.ledger.lose(at.acknowledged, at.written):
-                    self.telling.gap(start, end, "server_skipped")
+                self._lose(at.acknowledged, at.written, "server_skipped")
             code = Exit.UNDELIVERED if at.lost_frames else Exit.OK
             return self._end("complete", None, self._problem.exit_code if self._problem else code)
         if judgement.verdict is Verdict.ABORT:
@@ -507,8 +504,7 @@ class Call:
         """Account for all that was heard, and say so."""
         at = self.ledger.at
         if reason:
-            for start, end in self.ledger.lose(at.acknowledged, at.written):
-                self.telling.gap(start, end, reason)
+            self._lose(at.acknowledged, at.written, reason)
         ended = self.telling.call_ended(outcome, self.state, self.ledger, self.closures[-1] if self.closures else None)
         self.log.info(
             "call_ended",

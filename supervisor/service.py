@@ -31,6 +31,7 @@ class Service:
     endpoint: Callable[[], Awaitable[Endpoint]]  # asked for each attempt, for keys change; raises Problem
     interims: bool = True  # tell them
     utterances: bool = False  # end those that a dead session leaves open
+    multichannel: bool = False  # results come for each channel by itself
     whole_finals: bool = False  # replay from the start of the last final: redaction must hear all of a number
     warnings: tuple[str, ...] = ()
 
@@ -98,6 +99,7 @@ class Deepgram:
             endpoint,
             interims=checked.show_interims,
             utterances=any(key in ("utterance_end_ms", "vad_events") for key, _ in checked.query),
+            multichannel=("multichannel", "true") in checked.query,
             whole_finals=checked.redacts,
             warnings=checked.warnings,
         )

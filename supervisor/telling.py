@@ -44,6 +44,7 @@ class Telling:
 
     call_id: str
     format: AudioFormat
+    channels: int  # that results come in
     emit: Callable[[Event], None]
     wall: Callable[[], str]  # RFC 3339, UTC
     raw: bool = False
@@ -60,7 +61,7 @@ class Telling:
                 sample_rate=self.format.sample_rate,
                 channels=[
                     Channel(index, labels[index] if index < len(labels) else "")
-                    for index in range(self.format.channels)
+                    for index in range(self.channels)
                 ],
                 metadata=dict(metadata),
                 version=__version__,

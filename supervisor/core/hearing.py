@@ -56,7 +56,7 @@ class Said:
 class Skipped:
     """Audio that the server passed over between two finals."""
 
-    channel: int
+    channel: int | None  # None where there is but one
     start: int
     end: int
 
@@ -108,7 +108,8 @@ class Hearing:
         told: list[Said | Skipped] = []
         start, end = self._timeline.start(results.start), self._timeline.end(results.end)
         if start > at.watermarks[index] + self._hole:
-            told += [Skipped(index, a, b) for a, b in self._ledger.lose(at.watermarks[index], start, index)]
+            skipped = self._ledger.lose(at.watermarks[index], start, index)
+            told += [Skipped(each.channel, each.start, each.end) for each in skipped]
         watermark = at.watermarks[index]
         words, cut, (again, met) = self._cut(index, results)
         self._again[index], self._met[index] = again, met
@@ -135,8 +136,8 @@ class Hearing:
     ) -> Said:
         end = max(self._timeline.end(results.end), start)
         confidence = results.best.confidence
-        if cut and words:
-            start = max(start, min(words[0].start, end))
+        if cut and words:  # what is left of it is what those words are, and it never begins before what was told
+            start, end = max(start, words[0].start), max(start, words[-1].end)
             confidence = sum(word.confidence for word in words) / len(words)
         return Said(
             channel=index,
@@ -243,9 +244,10 @@ class Hearing:
         """The session is dead: the utterances that it leaves open end here, so that nobody waits for them."""
         ended = []
         for index, channel in enumerate(self._state.channels):
-            if channel.utterance_open and (channel.word_end or 0) > channel.utterance_told:
-                channel.utterance_told = channel.word_end or 0
-                ended.append(Ended(index, channel.word_end, synthesized=True))
+            if channel.utterance_open:
+                news = channel.word_end is not None and channel.word_end > channel.utterance_told
+                ended.append(Ended(index, channel.word_end if news else None, synthesized=True))
+                channel.utterance_told = max(channel.utterance_told, channel.word_end or 0)
             channel.utterance_open = False
         return ended
 

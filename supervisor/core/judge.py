@@ -36,7 +36,7 @@ class Judge:
         self._dialect = dialect
         self._overrides = overrides
         self._progressed = False  # ever
-        self._undecodable = 0  # in a row, without progress between
+        self._undecodable: tuple[int | None, int] = (None, 0)  # the code, and how often in a row without progress
         self._clean_ends = 0  # likewise
         self._unauthorized = 0  # likewise
 
@@ -44,7 +44,7 @@ class Judge:
         """`ended`: the source has said all. `tail`: seconds of audio not yet acknowledged."""
         if closure.progress:
             self._progressed = True
-            self._undecodable = self._clean_ends = 0
+            self._undecodable, self._clean_ends = (None, 0), 0
         if closure.opened:
             self._unauthorized = 0
         if ended and tail <= TAIL_ANY:
@@ -65,8 +65,10 @@ class Judge:
     def _temper(self, closure: Closure, verdict: Verdict) -> Verdict:
         """What the table calls permanent may be worth another try, if the call has known better."""
         if payload_of(closure.reason) == UNDECODABLE:
-            self._undecodable += 1
-            if UNDECODABLE not in self._overrides and self._progressed and self._undecodable <= IDENTICAL:
+            code, times = self._undecodable
+            times = times + 1 if closure.code == code else 1
+            self._undecodable = (closure.code, times)
+            if UNDECODABLE not in self._overrides and self._progressed and times <= IDENTICAL:
                 return Verdict.RETRY
         if closure.status == 401:
             self._unauthorized += 1

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,6 +52,14 @@ class Positions(msgspec.Struct):
         return cls(settled=[Intervals() for _ in range(channels)], watermarks=[0] * channels)
 
 
+class Lost(NamedTuple):
+    """A range of frames that will not be transcribed, in one channel or (None) in all of them."""
+
+    start: int
+    end: int
+    channel: int | None
+
+
 @dataclass(slots=True)
 class Segment:
     position: int  # of its first frame
@@ -72,12 +81,12 @@ class Ledger:
     >>> ledger.reader(ledger.at.acknowledged).peek(9)       # a reconnect
     b'cdef'
     >>> ledger.lose(2, 3), ledger.at.acknowledged, ledger.at.acknowledged_frames
-    ([(2, 3)], 3, 2)
+    ([Lost(start=2, end=3, channel=None)], 3, 2)
     """
 
     def __init__(self, format: AudioFormat, at: Positions | None = None) -> None:  # noqa: A002 - it is what it is called
         self.format = format
-        self.at = at or Positions.beginning(format.channels)
+        self.at = at or Positions.beginning(format.channels)  # of what results come in; the server may mix them
         self.floor = self.at.written  # the oldest position still held
         self._segments: deque[Segment] = deque()
         self._first = 0  # the serial number of the first segment held
@@ -112,8 +121,8 @@ class Ledger:
         at.heard_frames += frames
         at.withheld_frames += at.withheld.add(at.written, at.written + frames)
         at.written += frames
-        for channel in range(self.format.channels):
-            at.settled[channel].add(at.written - frames, at.written)
+        for settled in at.settled:
+            settled.add(at.written - frames, at.written)
         self._settle()
 
     def _append(self, audio: bytes, frames: int) -> None:
@@ -140,26 +149,38 @@ class Ledger:
         self.at.settled[channel].add(start, min(end, self.at.sent))
         return self._settle()
 
-    def lose(self, start: int, end: int, channel: int | None = None) -> list[tuple[int, int]]:
+    def lose(self, start: int, end: int, channel: int | None = None) -> list[Lost]:
         """Settle [start, end) as lost, in one channel or in all; return the ranges that nothing had settled before."""
-        channels = range(self.format.channels) if channel is None else (channel,)
-        end = min(end, self.at.written)
-        fresh = Intervals()
-        for each in channels:
-            for a, b in self.at.settled[each].missing(max(start, self.at.watermarks[each]), end):
-                fresh.add(a, b)
-            self.at.settled[each].add(start, end)
-        for a, b in fresh.spans:
-            self.at.lost_frames += self.at.lost.add(a, b)
+        at, end = self.at, min(end, self.at.written)
+        fresh = [
+            list(settled.missing(max(start, watermark), end)) if channel in (None, number) else []
+            for number, (settled, watermark) in enumerate(zip(at.settled, at.watermarks, strict=True))
+        ]
+        everywhere = Intervals(fresh[0])
+        for spans in fresh[1:]:
+            everywhere = Intervals([part for a, b in spans for part in everywhere.within(a, b)])
+        lost = [Lost(a, b, None) for a, b in everywhere.spans]
+        for number, spans in enumerate(fresh):
+            lost += [Lost(*part, number) for a, b in spans for part in everywhere.missing(a, b)]
+            for a, b in spans:
+                at.settled[number].add(a, b)
+                at.lost_frames += at.lost.add(a, b)
         self._settle()
-        return fresh.spans
+        return sorted(lost, key=lambda each: each.start)
 
-    def lose_oldest(self, frames: int) -> list[tuple[int, int]]:
-        """Give up the oldest unacknowledged audio, to make room; return the ranges lost."""
-        end = min(self.at.acknowledged + frames, self.at.written)
-        lost = self.lose(self.at.acknowledged, end)
-        if lost:  # else what is held is only there to be replayed, and a word that it holds may not be told yet
-            self.release(end)
+    def let_go(self, frames: int, on_its_way: int = 0) -> list[Lost]:
+        """Forget so many of the oldest frames that are kept and not acknowledged; return what is lost by that.
+
+        `on_its_way`: a session has been sent all before this position. It may still be transcribed, so it is only
+        forgotten; it is lost (`lose` up to `floor`) when that session ends without having told of it.
+        """
+        oldest = max(self.floor, self.at.acknowledged)
+        unsent, end = max(oldest, on_its_way), min(oldest + frames, self.at.written)
+        if end <= oldest:
+            return []  # what is held is only there to be replayed, and a word that it holds may not be told yet
+        self.release(min(end, unsent))
+        lost = self.lose(unsent, end) if end > unsent else []
+        self.release(end)
         return lost
 
     def _settle(self) -> int:

@@ -58,7 +58,7 @@ class Results(msgspec.Struct, frozen=True, tag_field="type", tag="Results"):
 class Metadata(msgspec.Struct, frozen=True, tag_field="type", tag="Metadata"):
     """The session's summary: `duration` is the audio that the server says it had."""
 
-    duration: Seconds = 0.0
+    duration: Seconds | None = None
     request_id: str = ""
 
 

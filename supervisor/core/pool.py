@@ -13,7 +13,12 @@ class Member(Protocol):
 
     @property
     def backlog(self) -> int:
-        """Bytes of audio not yet acknowledged."""
+        """Bytes of them not yet acknowledged."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """It cannot wait, and so may have to lose audio; who can wait asks for room (`full`) first."""
         ...
 
     def give_way(self, size: int) -> None:
@@ -34,10 +39,12 @@ class Pool:
         return bool(self.limit) and self.used >= self.limit
 
     def update(self, member: Member) -> None:
-        """A member's audio has grown or shrunk. Over the limit, whoever is furthest behind loses its oldest."""
+        """A member's audio has grown or shrunk. Over the limit, the live one furthest behind loses its oldest."""
         self._note(member)
         while self.limit and self.used > self.limit:
-            longest = max((each for each, _ in self._held.values()), key=lambda each: each.backlog)
+            longest = max((each for each, _ in self._held.values() if each.live), key=_backlog, default=None)
+            if longest is None:
+                return
             before = self.used
             longest.give_way(self.used - self.limit)
             self._note(longest)
@@ -52,3 +59,7 @@ class Pool:
         _, before = self._held.get(id(member), (member, 0))
         self._held[id(member)] = (member, member.held)
         self.used += member.held - before
+
+
+def _backlog(member: Member) -> int:
+    return member.backlog

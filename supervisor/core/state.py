@@ -51,14 +51,18 @@ class CallState(msgspec.Struct):
     latencies: Latencies = msgspec.field(default_factory=Latencies)
 
     @classmethod
-    def beginning(cls, call_id: str, session_id: str, format: AudioFormat) -> CallState:  # noqa: A002 - it is what it is called
+    def beginning(
+        cls, call_id: str, session_id: str, format: AudioFormat, channels: int | None = None  # noqa: A002 - it is what it is called
+    ) -> CallState:
+        """`channels` that results come in, where those are not the audio's own: a server may mix them."""
+        channels = channels or format.channels
         return cls(
             call_id=call_id,
             session_id=session_id,
             encoding=format.encoding,
             sample_rate=format.sample_rate,
-            at=Positions.beginning(format.channels),
-            channels=[ChannelState() for _ in range(format.channels)],
+            at=Positions.beginning(channels),
+            channels=[ChannelState() for _ in range(channels)],
         )
 
     def replay_from(self, margin: int, *, whole_finals: bool) -> int:

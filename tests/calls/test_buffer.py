@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import pytest
 import trio
@@ -9,10 +10,20 @@ import trio
 from supervisor.call import Call
 from supervisor.core.pool import Pool
 from supervisor.core.settings import BufferSettings, RetrySettings, Settings
-from supervisor.emulator.faults import Refuse
+from supervisor.emulator.faults import Close, Hole, Refuse, Reset
 from supervisor.emulator.plan import Plan
 from supervisor.events import CallEnded, Gap
-from tests.simulation import PHONE, check_account, check_clock, check_whole, in_room, simulate, speaker, transcribe
+from tests.simulation import (
+    PHONE,
+    STEREO,
+    check_account,
+    check_clock,
+    check_whole,
+    in_room,
+    simulate,
+    speaker,
+    transcribe,
+)
 
 
 def down(seconds):
@@ -144,3 +155,48 @@ def test_memory_is_bounded_and_given_back(seconds):
     assert max(held) <= (seconds + 3) * 8000
     assert held[-1] <= 15 * 8000
     assert [event.outcome for event in heard.of(CallEnded)] == ["complete"]
+
+
+def test_a_loss_in_one_channel_is_told_of_that_channel_and_what_is_whole_is_not():
+    """The server passed over some of one channel; then the call ends badly: each range of each channel is told once."""
+    heard = transcribe([[Hole(audio=6.0, seconds=2.0), Close(audio=16.0)], Refuse(status=402)], 30.0, STEREO)
+    check_account(heard)
+
+    assert {gap.reason for gap in heard.gaps} == {"server_skipped", "aborted"}
+    assert {gap.channel for gap in heard.gaps} == {0, 1, None}
+    for a, b in combinations(heard.gaps, 2):
+        same = a.channel is None or b.channel is None or a.channel == b.channel
+        assert not same or a.end <= b.start or b.end <= a.start
+
+
+def test_stereo_that_the_server_mixes_is_one_channel():
+    """Without multichannel results come in one channel for all of the audio: it acknowledges all of it."""
+    heard = transcribe([Reset(audio=9.0)], 30.0, STEREO, options={"multichannel": "false"})
+    check_account(heard)
+
+    assert heard.ended.outcome == "complete"
+    assert heard.ended.audio.acknowledged_frames == 240000
+    assert {final.channel for final in heard.finals} == {0}
+    assert len(heard.events[0].channels) == 1
+
+
+def test_files_share_what_memory_there_is_and_lose_nothing():
+    """Forty files in memory for a few: who can wait, waits."""
+    pool = Pool(limit=3 * 1024 * 1024 // 2)
+
+    async def body(room):
+        results = []
+
+        async def one(number):
+            source = speaker(30.0, live=False, salt=number)
+            results.append(await Call(room.spec(f"file-{number}", source), room.world, number).run())
+
+        async with trio.open_nursery() as nursery:
+            for number in range(40):
+                nursery.start_soon(one, number)
+        return results
+
+    results = simulate(partial(in_room, body, Plan([Reset(audio=6.0)] * 40), pool=pool))
+
+    assert {result.outcome for result in results} == {"complete"}
+    assert sum(result.ended.audio.lost_frames for result in results) == 0

@@ -197,7 +197,7 @@ class Line:
     def lose(self, frames: int) -> None:
         if self.skipping:
             return  # it could make a breath of the hole
-        self.gaps += [(None, a, b) for a, b in self.ledger.lose_oldest(frames)]
+        self.gaps += [(each.channel, each.start, each.end) for each in self.ledger.let_go(frames)]
 
     def finish(self) -> None:
         end = max((word.end for words in self.talks for word in words), default=0) + 300

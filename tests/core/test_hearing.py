@@ -152,7 +152,7 @@ def test_a_hole_between_two_finals_is_a_gap():
     assert talk.skipped == []  # 0.4 s is a breath
     talk.told = 4600
     talk.final(6000)
-    assert talk.skipped == [Skipped(0, 4000, 4600)]
+    assert talk.skipped == [Skipped(None, 4000, 4600)]
     at = talk.state.at
     assert (at.acknowledged, at.acknowledged_frames, at.lost_frames) == (6000, 5400, 600)
 
@@ -161,7 +161,7 @@ def test_what_was_lost_stays_lost_though_a_final_comes_for_it():
     talk = Talk()
     talk.ledger.write(b"x" * 4000)
     talk.send(4000)
-    talk.ledger.lose_oldest(2000)
+    talk.ledger.let_go(2000)
     talk.final(4000)
     assert talk.delivered == ["w5", "w6", "w7", "w8", "w9"]
     assert (talk.state.at.lost_frames, talk.state.at.acknowledged_frames) == (2000, 2000)
@@ -341,7 +341,7 @@ def test_a_word_across_a_jump_is_no_longer_than_it_was_heard():
     talk = Talk()
     talk.ledger.write(b"x" * 90_000)
     talk.send(5000)
-    talk.ledger.lose_oldest(60_000)
+    talk.ledger.let_go(60_000)
     talk.send(5000)
     told = talk.hearing.results(final(0, 8000, ("before", 4600, 5050), ("after", 4980, 5400)))
 
@@ -356,7 +356,7 @@ def test_a_word_that_was_being_said_again_when_its_audio_was_lost_is_not_told_tw
     talk.hearing.results(final(0, 5000, ("once", 4700, 4800)))
     talk.connect()
     talk.send(760)  # from 4 s to 4.76 s
-    talk.ledger.lose_oldest(60_000)
+    talk.ledger.let_go(60_000)
     talk.send(5000)
     told = talk.hearing.results(final(0, 5000, ("once", 810, 870), ("more", 1000, 1400)))
 
@@ -372,3 +372,16 @@ def test_an_interim_without_words_is_told_only_to_replace_one_that_had_some():
     (some,) = talk.hearing.results(final(0, 2000, ("well", 1000, 1400), is_final=False))
     (none,) = talk.hearing.results(final(0, 3000, is_final=False))
     assert (some.text, none.text, some.segment == none.segment) == ("well", "", True)
+
+
+def test_an_utterance_that_only_began_is_ended_when_its_session_dies():
+    """SpeechStarted and an interim, and then nothing: whoever waits for its end is told, though no word is known."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(9000)
+    assert talk.hearing.speech_started(SpeechStarted(timestamp=3.0)) == 3000
+
+    (left,) = talk.hearing.abandoned()
+
+    assert (left.at, left.synthesized) == (None, True)
+    assert talk.hearing.abandoned() == []

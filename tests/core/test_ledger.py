@@ -22,7 +22,7 @@ def test_a_reader_goes_on_across_segments_and_jumps_over_what_was_given_up():
     reader.advance(4)
     assert (reader.peek(99), reader.position) == (b"mnop", 15)
     early = ledger.reader(0)
-    ledger.lose_oldest(6)
+    ledger.let_go(6)
     assert (early.peek(2), early.position) == (b"gh", 6)
 
 
@@ -56,7 +56,7 @@ def test_making_room_where_there_is_nothing_to_lose_keeps_what_a_replay_needs():
     ledger.reader(0).advance(8)
     ledger.acknowledge(0, 0, 8)
 
-    assert ledger.lose_oldest(4) == []
+    assert ledger.let_go(4) == []
     assert ledger.reader(4).peek(9) == b"efgh"
 
 
@@ -64,6 +64,6 @@ def test_a_reader_that_fell_behind_does_not_count_what_was_given_up_as_its_backl
     ledger = Ledger(AudioFormat("mulaw", 4, 1))
     ledger.write(b"abcdefgh")
     reader = ledger.reader(0)
-    ledger.lose_oldest(6)
+    ledger.let_go(6)
 
     assert reader.backlog == 2

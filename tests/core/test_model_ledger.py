@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.core.audio import AudioFormat
-from supervisor.core.ledger import Ledger, Reader
+from supervisor.core.ledger import Ledger, Lost, Reader
 
 FORMATS = st.builds(
     AudioFormat, st.sampled_from(["mulaw", "alaw", "linear16"]), st.integers(1, 6), st.integers(1, 3)
@@ -29,7 +29,7 @@ STEPS = st.lists(
         st.tuples(st.just("final"), st.integers(0, 2), st.just(60)),
         st.tuples(st.just("acknowledge"), st.integers(0, 2), POSITIONS, POSITIONS),
         st.tuples(st.just("lose"), st.sampled_from([None, 0, 1, 2]), POSITIONS, POSITIONS),
-        st.tuples(st.just("lose_oldest"), st.integers(0, 10)),
+        st.tuples(st.just("let_go"), st.integers(0, 10), st.booleans()),
         st.tuples(st.just("release"), st.integers(0, 5)),
         st.tuples(st.just("reconnect"), WHO, st.integers(0, 5)),
     ),
@@ -136,18 +136,40 @@ class Model:
 
     def lose(self, channel: int | None, start: int, end: int) -> None:
         channel = None if channel is None else channel % self.channels
-        told = self.ledger.lose(start, end, channel)
         which = range(self.channels) if channel is None else [channel]
 
-        assert numbers(told) == self.settle(range(start, min(end, len(self.frames))), which, "l")
+        self.check_lost(self.ledger.lose(start, end, channel), range(start, min(end, len(self.frames))), which)
 
-    def lose_oldest(self, frames: int) -> None:
-        start = self.ledger.at.acknowledged
-        end = min(start + frames, len(self.frames))
-        told = self.ledger.lose_oldest(frames)
+    def check_lost(self, told: list[Lost], positions: range, channels: Iterable[int]) -> None:
+        """Each frame of each channel is told of once: as every channel's where that is so, else as its own."""
+        expected = {
+            (position, channel)
+            for position in positions
+            for channel in channels
+            if not self.frames[position].fates[channel]
+        }
+        self.settle(positions, channels, "l")
+        found = [
+            (position, channel)
+            for start, end, only in told
+            for position in range(start, end)
+            for channel in (range(self.channels) if only is None else [only])
+        ]
+        assert len(found) == len(set(found))
+        assert set(found) == expected
+        for start, end, only in told:
+            alone = [{each for at, each in expected if at == position} for position in range(start, end)]
+            assert all((only is None) == (len(each) == self.channels) for each in alone)
 
-        assert numbers(told) == self.settle(range(start, end), range(self.channels), "l")
-        if told:
+    def let_go(self, frames: int, sent: bool) -> None:
+        """The oldest that is kept goes first; what is on its way is not lost by that."""
+        oldest = max(self.floor, self.ledger.at.acknowledged)
+        on_its_way = max(oldest, self.sent if sent else 0)
+        end = min(oldest + frames, len(self.frames))
+        told = self.ledger.let_go(frames, self.sent if sent else 0)
+
+        self.check_lost(told, range(on_its_way, end), range(self.channels))
+        if end > oldest:
             self.floor = max(self.floor, end)
 
     def release(self, margin: int) -> None:

@@ -18,6 +18,7 @@ class Call:
     margin: int = 0
     gave: list[int] = field(default_factory=list)
     stubborn: bool = False
+    live: bool = True
 
     @property
     def held(self) -> int:
@@ -111,3 +112,25 @@ def test_any_history_stays_within_the_limit_and_loses_no_more_than_it_must(limit
         assert pool.used == sum(calls[each].held for each in inside) == min(limit, sum(before[each] for each in inside))
         for given_up in (number for number in inside if after[number] < before[number]):
             assert before[given_up] >= max(after)  # nobody who was behind further was spared
+
+
+def test_who_can_wait_never_loses():
+    """It asks for room before it reads; however much it holds, a live one gives way, or nobody."""
+    pool = Pool(100)
+    patient, live = Call(90, live=False), Call(30)
+    pool.update(patient)
+    pool.update(live)
+    assert (patient.gave, live.gave) == ([], [20])
+
+    live.backlog, patient.backlog = 0, 300
+    pool.update(live)
+    pool.update(patient)
+    assert patient.gave == []
+    assert pool.full
+
+
+def test_where_nobody_is_live_nobody_loses():
+    pool = Pool(100)
+    patient = Call(300, live=False)
+    pool.update(patient)
+    assert patient.gave == []

@@ -160,3 +160,8 @@ def test_so_little_audio_that_there_is_nothing_to_tell_of_is_no_stall():
             break
 
     assert 2.0 <= sent < 2.1
+
+
+def test_where_no_final_is_asked_for_none_is_missed():
+    """A compatible server may know no Finalize, and tell finals as seldom as it likes."""
+    assert verdict(Peer(finals_until=-1.0), settings=SessionSettings(finalize_after=0)) == (120.0, "")
