@@ -26,7 +26,6 @@ HOP = RATE // 100  # samples in one of the recogniser's own frames
 PIECE = RATE // 10  # samples decoded at a time
 SETTLED = 70  # hops of anything after a word
 SILENT = 30  # hops of silence after it
-BEGUN = 20  # hops of a word that are too little to say which it is
 ENOUGH = RATE // 2  # samples of zeros that end what was being said; more of them would only mislead the recogniser
 LONG = 30 * RATE  # samples after which a silence begins another utterance, for a long one costs ever more
 
@@ -112,7 +111,6 @@ class _Channel:
         self._zeros = 0  # in a row, up to there
         self._settled: list[Heard] = []  # and not cut
         self._known = 0  # where the last settled word ended
-        self._told_in_part = 0  # what begins before is a word that had to be told in the middle
         self._cut = 0  # what is told from now on starts here at the earliest
 
     def read(self, upto: int, *, final: bool = False) -> list[Heard]:
@@ -142,11 +140,8 @@ class _Channel:
 
     def _settle(self, upto: int, *, final: bool) -> None:
         guess = self._guess()
-        if final and guess and guess[-1][0]:  # it is being spoken
-            if self._decoded - guess[-1][1] < BEGUN * HOP:
-                guess.pop()
-            else:
-                self._told_in_part = guess[-1][1] + BEGUN * HOP
+        if final and guess and guess[-1][0]:
+            guess.pop()  # it is being spoken, and is told when it is done, if it ever is: half a word is another one
         for index, (word, start, end) in enumerate(guess):
             if word and not (final or self._is_settled(guess, index)):
                 return
@@ -168,14 +163,10 @@ class _Channel:
 
     def _guess(self) -> list[tuple[str, int, int]]:
         """What the rest is taken for. A word's ends may still move a little, so a word is new if its middle is."""
-        guess = [
+        return [
             (word, self._begun + start * HOP, self._begun + end * HOP)
             for word, start, end in segments(self._recogniser)
-        ]
-        return [
-            (word, start, end)
-            for word, start, end in guess
-            if start + end > 2 * self._known and start >= self._told_in_part
+            if 2 * self._begun + (start + end) * HOP > 2 * self._known
         ]
 
     def _is_settled(self, guess: Sequence[tuple[str, int, int]], index: int) -> bool:
