@@ -65,6 +65,18 @@ def test_it_prints_its_url_and_ends_with_a_summary_when_told_to(number):
         ]
 
 
+def test_it_ends_at_once_though_somebody_is_still_speaking():
+    with emulating() as (process, url), socket.create_connection(("127.0.0.1", port_of(url)), timeout=DEADLINE) as dialled:
+        dialled.sendall(request())
+        assert dialled.recv(4096).startswith(b"HTTP/1.1 101")
+        out, _ = ended(process, signal.SIGTERM)
+        while dialled.recv(4096):
+            pass
+
+    assert process.returncode == 0
+    assert out == ["a call without a name: 1 connection, 1 accepted, 0.00 s of audio, 0.00 s of silence"]
+
+
 def call(port, audio, *headers):
     """One polite call over a real socket; returns what it was answered with."""
 
