@@ -210,6 +210,7 @@ class Call:
         channels = self.format.channels if self.service.multichannel else 1
         self.state = CallState.beginning(self.spec.call_id, session_id, self.format, channels)
         self.ledger = Ledger(self.format, self.state.at)
+        self._capacity = self.format.frames(self.spec.settings.buffer.seconds)
         self.pacer = Pacer(self.format.sample_rate)
         self.telling = Telling(
             self.spec.call_id, self.format, channels, self.world.emit, self.world.wall, self.spec.raw
@@ -225,8 +226,8 @@ class Call:
         while not self._source_ended:
             stopping = self._stop.is_set()
             self._take(feed, reading)
-            for warning in feed.warnings[warned:]:
-                self.log.warning("source_suspicious", problem=warning)
+            while warned < len(feed.warnings):
+                self.log.warning("source_suspicious", problem=feed.warnings[warned])
                 warned += 1
             if stopping:
                 self._source_ended = True
@@ -256,17 +257,16 @@ class Call:
     def _wanted(self, reading: Pacer | None) -> bool:
         """A source that can wait is read a little ahead, and no further."""
         sent = self.session.reader.position if self.session else self.ledger.at.acknowledged
-        capacity = self.format.frames(self.spec.settings.buffer.seconds)
         return (
             not self._stop.is_set()
             and self.ledger.at.written - sent < self.format.frames(AHEAD)
-            and self.ledger.unacknowledged < capacity
+            and self.ledger.unacknowledged < self._capacity
             and (not self.world.pool.full or self.ledger.unacknowledged < self.format.frames(OWN))
             and (reading is None or reading.allowance(trio.current_time()) >= self.format.frames(0.1))
         )
 
     def _make_room(self) -> None:
-        excess = self._kept - self.format.frames(self.spec.settings.buffer.seconds)
+        excess = self._kept - self._capacity
         if excess > 0:
             self._let_go(excess)
         self.world.pool.update(self)

@@ -90,6 +90,12 @@ class Session:
         self.timeline = Timeline(self.ledger.format.sample_rate)
         self.hearing = Hearing(self.state, self.ledger, self.timeline)
         self.reader = self.ledger.reader(self.replay_from)
+        frames, period = self.ledger.format.frames, self.grid.period
+        self._frame = frames(self.settings.frame)
+        self._shortest = min(frames(self.dialect.shortest_frame), self._frame)
+        # Who is late catches up with longer frames, unless frames shorter than a period were asked for.
+        self._longest = self._frame if self.settings.frame < period else max(self._frame, frames(self.dialect.longest_frame))
+        self._least = self._frame if self.settings.frame > period else self._shortest  # worth sending, if more is coming
         # How far each channel has been told of, on the session's clock.
         self._result_ends = [0.0] * len(self.state.channels)
         self._final_ends = [0.0] * len(self.state.channels)
@@ -195,35 +201,22 @@ class Session:
 
     def _send_audio(self, connection: Connection, now: float, *, last: bool) -> bool:
         """Put what is due of the call's audio; True if there was any."""
-        audio_format, any_sent = self.ledger.format, False
-        frame = audio_format.frames(self.settings.frame)
-        shortest = min(audio_format.frames(self.dialect.shortest_frame), frame)
-        longest = audio_format.frames(max(self.settings.frame, self.dialect.longest_frame))
-        if self.settings.frame < self.grid_period:
-            longest = frame
-        while connection.ready:
-            due = min(self.pacer.allowance(now), longest)
-            if due < min(shortest, self.reader.backlog) or (self.reader.backlog < shortest and not last):
+        reader, any_sent = self.reader, False
+        while (backlog := reader.backlog) >= self._least or (last and backlog):
+            due = min(self.pacer.allowance(now), self._longest)
+            if due < min(self._shortest, backlog) or not connection.ready or not (audio := reader.peek(due)):
                 break
-            if self.settings.frame > self.grid_period and self.reader.backlog < frame and not last:
-                break
-            audio = self.reader.peek(due)
-            if not audio:
-                break
-            frames = len(audio) // audio_format.frame_bytes
+            frames = len(audio) // self.ledger.format.frame_bytes
             connection.put(audio)
-            self.timeline.sent(self.reader.position, frames)
-            self.reader.advance(frames)
+            self.timeline.sent(reader.position, frames)
+            reader.advance(frames)
             self._went_out(audio, frames, now)
+            any_sent = True
+        if any_sent:
             self.last_audio = now
             self._watch.audio(now)
             self._idle.audio(now)
-            any_sent = True
         return any_sent
-
-    @property
-    def grid_period(self) -> float:
-        return self.grid.period
 
     def _fill(self, connection: Connection, now: float) -> str:
         """The caller is silent on the wire: what holds the session."""
@@ -238,7 +231,7 @@ class Session:
                 audio_format = self.ledger.format
                 lacking = audio_format.frames(min(now - self._fed_until, self.dialect.longest_frame))
                 frames = min(self.pacer.allowance(now), lacking)
-                if frames >= min(audio_format.frames(self.dialect.shortest_frame), audio_format.frames(self.grid_period)):
+                if frames >= self._shortest:
                     silence = audio_format.silence(frames)
                     connection.put(silence)
                     self.timeline.silence(frames)

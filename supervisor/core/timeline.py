@@ -34,16 +34,21 @@ class Timeline:
         self.sample_rate = sample_rate
         self.heard = 0  # frames this session was sent, silence included
         self._marks: list[tuple[int, int, bool]] = []
+        self._next = -1  # the position that would go on without a mark
 
     def sent(self, position: int, frames: int) -> None:
         """Call audio from `position` on went out."""
-        self._mark(position, advances=True)
+        if position != self._next:
+            self._marks.append((self.heard, position, True))
         self.heard += frames
+        self._next = position + frames
 
     def silence(self, frames: int) -> None:
         """Silence that is no part of the call went out."""
-        self._mark(self._now(), advances=False)
+        if not self._marks or self._marks[-1][2]:
+            self._marks.append((self.heard, self._position(self.heard, len(self._marks) - 1), False))
         self.heard += frames
+        self._next = -1
 
     def start(self, seconds: float) -> int:
         """Where in the call something begins that the session says begins then."""
@@ -76,14 +81,6 @@ class Timeline:
             return 0
         start, position, advances = self._marks[max(0, index)]
         return position + (max(0, heard - start) if advances else 0)
-
-    def _now(self) -> int:
-        return self._position(self.heard, len(self._marks) - 1)
-
-    def _mark(self, position: int, *, advances: bool) -> None:
-        if self._marks and self._marks[-1][2] == advances and self._now() == position:
-            return
-        self._marks.append((self.heard, position, advances))
 
 
 def _heard(mark: tuple[int, int, bool]) -> int:

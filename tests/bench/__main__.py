@@ -44,7 +44,7 @@ def main() -> None:
     args = arguments.parse_args()
     print("milliseconds of CPU per second of one call: 16 kHz linear16, 20 ms packets in, 100 ms frames out")
     print(f"medians of {args.rounds} rounds of {args.seconds:g} s; the ratio is the median of the rounds' own")
-    print(f"{'calls':>6} {'ours, ws':>9} {'bare, ws':>9} {'ratio':>6} {'ours, wss':>10}")
+    print(f"{'calls':>6} {'ours, ws':>9} {'bare, ws':>9} {'ratio':>6} {'bare on our grid':>17} {'ratio':>6} {'ours, wss':>10}")
     with tempfile.TemporaryDirectory() as directory:
         ca, certificate = Path(directory, "ca.pem"), Path(directory, "server.pem")
         authority = trustme.CA()
@@ -57,13 +57,18 @@ def main() -> None:
                     (
                         cost("ours", calls, args.seconds, clear),
                         cost("bare", calls, args.seconds, clear),
+                        cost("shared", calls, args.seconds, clear),
                         cost("ours", calls, args.seconds, secure, str(ca)),
                     )
                     for _ in range(args.rounds)
                 ]
-                a, b, c = (median(column) for column in zip(*rounds, strict=True))
-                ratio = median(mine / bare for mine, bare, _ in rounds)
-                print(f"{calls:>6} {a:>9.2f} {b:>9.2f} {ratio:>6.2f} {c:>10.2f}", flush=True)
+                mine, bare, shared, tls = (median(column) for column in zip(*rounds, strict=True))
+                ratio = median(each[0] / each[1] for each in rounds)
+                to_shared = median(each[0] / each[2] for each in rounds)
+                print(
+                    f"{calls:>6} {mine:>9.2f} {bare:>9.2f} {ratio:>6.2f} {shared:>17.2f} {to_shared:>6.2f} {tls:>10.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
