@@ -121,6 +121,11 @@ class Call:
             self._opening.cancel("stopped before the source gave any audio")
 
     @property
+    def begun(self) -> bool:
+        """There has been audio."""
+        return self._started and self.ledger.at.written > 0
+
+    @property
     def heard(self) -> float:
         return self.format.seconds(self.ledger.at.written)
 

@@ -17,7 +17,7 @@ from ..call import Call, Spec
 from ..config import CallConfig, Config, load
 from ..config.room import total_bytes
 from ..core.pool import Pool
-from ..core.problem import Problem
+from ..core.problem import Exit, Problem
 from ..credential import credential_from
 from ..logs import Secrets, configure
 from ..notify import Notifier
@@ -29,6 +29,8 @@ from ..sinks.stdout import stdout_sink
 from ..sources import source_from
 from ..stopping import of_this_process
 
+STATUS_EVERY = 1.0  # seconds between two looks at how many calls there are
+LEAVING = 60.0  # seconds that systemd is asked for, again and again, while calls end; more than the last writes may take
 OPENING = 10.0  # seconds after which a source that waits for its first audio no longer holds back READY
 
 
@@ -75,17 +77,23 @@ def _sinks(config: Config, log: FilteringBoundLogger) -> list[Sink]:
 async def _calls(
     these: Running, *, config: Config, deepgram: Deepgram, log: FilteringBoundLogger, notifier: Notifier
 ) -> None:
-    drain = trio.CancelScope()
+    drain, leaving = trio.CancelScope(), trio.Event()
 
-    def drained() -> None:
-        log.warning("stopping", ends="the sources; what they gave is still delivered", calls=sorted(these.calls))
-        these.stop()
+    def leave() -> None:
+        notifier.stopping()
+        leaving.set()
 
     def begin_drain() -> None:
-        notifier.stopping()
+        leave()
         waits = config.limits.drain_timeout
         log.warning("draining", calls=sorted(these.calls), at_most=waits)
         drain.deadline = trio.current_time() + waits
+        for call in [each for each in these.calls.values() if not each.begun]:
+            call.stop()  # nobody is on that line: there is no call to wait for
+
+    def stop() -> None:
+        leave()
+        drain.deadline = -float("inf")
 
     def abort() -> None:
         log.warning("aborting", calls=sorted(these.calls))
@@ -94,16 +102,15 @@ async def _calls(
     async def watch_drain() -> None:
         with drain:
             await trio.sleep_forever()
-        drained()
-
-    def stop() -> None:
-        notifier.stopping()
-        drain.deadline = -float("inf")
+        log.warning("stopping", ends="the sources; what they gave is still delivered", calls=sorted(these.calls))
+        these.stop()
 
     these.steps[:], these.at_least[signal.SIGINT] = [begin_drain, stop, abort], 1
     async with trio.open_nursery() as service:
         service.start_soon(watch_drain)
         service.start_soon(_watchdog, notifier)
+        service.start_soon(_status, these, leaving, notifier)
+        service.start_soon(_extend, leaving, notifier)
         async with trio.open_nursery() as nursery:
             calls = []
             for number, each in enumerate(config.calls):
@@ -114,7 +121,7 @@ async def _calls(
                     continue
                 calls.append(call)
                 nursery.start_soon(these.call, call)
-            await _ready(calls, notifier, log)
+            await _ready(calls, these, notifier, log)
         service.cancel_scope.cancel("all calls have ended")
 
 
@@ -132,17 +139,36 @@ def _spec(config: Config, call: CallConfig, deepgram: Deepgram) -> Spec:
     )
 
 
-async def _ready(calls: Sequence[Call], notifier: Notifier, log: FilteringBoundLogger) -> None:
+async def _ready(calls: Sequence[Call], these: Running, notifier: Notifier, log: FilteringBoundLogger) -> None:
     """Say so when the sources are open. One that has to hear audio before it knows its format may take for ever."""
     with trio.move_on_after(OPENING):
         for call in calls:
             await call.opened.wait()
-    notifier.ready()
-    notifier.status(f"{len(calls)} calls")
-    log.info("ready", calls=len(calls))
+    if these.calls or these.exit_code is Exit.OK:  # else none could be opened: the exit code says why
+        notifier.ready()
+        log.info("ready", calls=len(calls))
 
 
 async def _watchdog(notifier: Notifier) -> None:
     while notifier.watchdog_interval:
         notifier.watchdog()
         await trio.sleep(notifier.watchdog_interval)
+
+
+async def _status(these: Running, leaving: trio.Event, notifier: Notifier) -> None:
+    """One line for `systemctl status`, told when it changes."""
+    told = ""
+    while True:
+        count = len(these.calls)
+        status = f"{'draining, ' if leaving.is_set() else ''}{count} call{'' if count == 1 else 's'}"
+        if status != told:
+            notifier.status(told := status)
+        await trio.sleep(STATUS_EVERY)
+
+
+async def _extend(leaving: trio.Event, notifier: Notifier) -> None:
+    """TimeoutStopSec is for a process that hangs; one that still delivers, and says so, is not killed for taking long."""
+    await leaving.wait()
+    while True:
+        notifier.extend_timeout(LEAVING)
+        await trio.sleep(LEAVING / 3)

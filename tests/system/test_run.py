@@ -1,6 +1,8 @@
 """`run` and `check` as a service manager runs them: a config, signals, READY, files."""
 
+import contextlib
 import json
+import os
 import signal
 import socket
 import stat
@@ -83,14 +85,46 @@ def test_sigterm_lets_calls_end_and_says_so_to_the_service_manager(tmp_path):
                 assert await started.process.wait() == 0
             notified.setblocking(False)
             told = b""
-            while True:
-                try:
+            with contextlib.suppress(BlockingIOError):
+                while True:
                     told += notified.recv(4096) + b"\n"
-                except BlockingIOError:
-                    break
-        assert [words in told for words in (b"READY=1", b"STATUS=", b"STOPPING=1", b"WATCHDOG=1")] == [True] * 4
+        expected = (b"READY=1", b"STATUS=1 call\n", b"STOPPING=1", b"EXTEND_TIMEOUT_USEC=", b"draining, 1 call", b"WATCHDOG=1")
+        assert [words for words in expected if words not in told] == []
         assert words_of(transcript(tmp_path, "one")) == spoken(4.0)
         assert b"draining" in started.err
+
+    beside_an_emulator(test)
+
+
+def test_a_line_on_which_nobody_is_holds_up_no_drain(tmp_path):
+    """A FIFO without a writer, and one whose format only its audio can tell: there is no call to wait for."""
+    async def test(url, emulator):
+        for name in ("raw", "wav"):
+            os.mkfifo(tmp_path / name)
+        calls = [call("raw", f"fifo:{tmp_path / 'raw'}", more=RAW), call("wav", f"fifo:{tmp_path / 'wav'}")]
+        async with trio.open_nursery() as nursery:
+            started = await start(nursery, "run", config(tmp_path, url, *calls))
+            await started.listens_to_signals()
+            started.process.send_signal(signal.SIGTERM)
+            assert await started.process.wait() == 0
+        assert emulator.proof.connections == []
+
+    beside_an_emulator(test)
+
+
+def test_a_service_of_which_no_source_opens_is_not_ready(tmp_path):
+    async def test(url, emulator):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+            notified.bind(str(tmp_path / "notify"))
+            path = config(tmp_path, url, call("absent", tmp_path / "absent.wav"))
+            ran = await command("run", path, env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+            notified.setblocking(False)
+            told = b""
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    told += notified.recv(4096)
+        assert ran.code == 66
+        assert b"READY" not in told
 
     beside_an_emulator(test)
 
