@@ -97,6 +97,9 @@ class Witness:
         self._known = known
         self._finders: list[tuple[list[Run], Finder]] = []
 
+    def refuses(self, audio: AudioFormat) -> str:
+        return self._engine.refuses(audio)
+
     def listen(self, audio: AudioFormat, runs: list[Run]) -> Ear:
         finder = Finder(self._known, audio.frame_bytes)
         self._finders.append((runs, finder))

@@ -47,6 +47,9 @@ class Ear(Protocol):
 class Engine(Protocol):
     name: str
 
+    def refuses(self, audio: AudioFormat) -> str:
+        """Why it cannot hear such audio, for the answer to the opening handshake; empty where it can."""
+
     def listen(self, audio: AudioFormat, runs: list[Run]) -> Ear:
         """An ear for a new connection; `runs` grows with what its audio turns out to be."""
 
@@ -55,6 +58,10 @@ class NumberedEngine:
     """Recognises numbered audio, and nothing else, without an error and at no cost."""
 
     name = "numbered"
+
+    def refuses(self, audio: AudioFormat) -> str:
+        del audio
+        return ""
 
     def listen(self, audio: AudioFormat, runs: list[Run]) -> Ear:
         return NumberedEar(audio, runs)

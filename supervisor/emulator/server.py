@@ -93,6 +93,8 @@ class Emulator:
         try:
             check_key(shown, self._api_key)
             ask = ask_of(record.target)
+            if ask.audio and (why := self._engine.refuses(ask.audio)):
+                raise Refused(400, "INVALID_QUERY_PARAMETER", why)
             self._check_room()
         except Refused as refused:
             refuse = Refuse(status=refused.status, err_code=refused.code, err_msg=refused.message)

@@ -60,7 +60,7 @@ def segments(recogniser: Any) -> Iterator[tuple[str, int, int]]:
 class SphinxEngine:
     """Recognises the reading; of other speech it makes the nearest words of that text.
 
-    It hears linear16 at 16 kHz. Any other audio is silence to it.
+    It hears linear16 at 16 kHz. Any other audio is refused, and silence to it where it comes in a container.
     """
 
     name = "pocketsphinx"
@@ -68,16 +68,20 @@ class SphinxEngine:
     def __init__(self) -> None:
         decoder()  # what is missing is missed now, not when a connection comes
 
+    def refuses(self, audio: AudioFormat) -> str:
+        heard = (audio.encoding, audio.sample_rate) == ("linear16", RATE)
+        return "" if heard else f"This emulator's recogniser hears linear16 at {RATE} Hz only."
+
     def listen(self, audio: AudioFormat, runs: list[Run]) -> Ear:
         del runs
-        return SphinxEar(audio)
+        return SphinxEar(audio, deaf=bool(self.refuses(audio)))
 
 
 class SphinxEar:
     """A recogniser for each channel."""
 
-    def __init__(self, audio: AudioFormat) -> None:
-        self._deaf = (audio.encoding, audio.sample_rate) != ("linear16", RATE)
+    def __init__(self, audio: AudioFormat, *, deaf: bool = False) -> None:
+        self._deaf = deaf
         self._channels = [_Channel() for _ in range(audio.channels)]
 
     def feed(self, audio: bytes) -> None:

@@ -14,6 +14,7 @@ from supervisor.core.audio import AudioFormat
 from supervisor.core.problem import Problem
 from supervisor.emulator import sphinx
 from supervisor.emulator.sphinx import SphinxEngine
+from tests.simulation import transcribe
 
 SPEECH = Path(sphinx.__file__).parents[1] / "demo" / "speech"
 FORMAT = AudioFormat("linear16", 16000, 1)
@@ -201,6 +202,16 @@ def test_audio_that_it_was_not_made_for_is_silence_to_it(audio_format):
 
     assert ear.words(0, 8000) == []
     assert ear.speaking(0, 8000) is None
+    assert "16000 Hz only" in SphinxEngine().refuses(audio_format)
+
+
+@recognises
+def test_audio_that_it_cannot_hear_is_refused_in_the_opening_handshake():
+    """Rather than transcribed as silence, which would leave its sender to wonder."""
+    refused = transcribe(engine=SphinxEngine(), seconds=3.0)
+
+    assert (refused.ended.outcome, refused.result.exit_code) == ("aborted", 78)
+    assert "linear16 at 16000 Hz only" in refused.closures[0].dg_error
 
 
 def test_a_python_without_the_recogniser_is_told_the_way_on(monkeypatch):
