@@ -42,7 +42,8 @@ AHEAD = 2.0  # seconds of audio that a source which can wait is read ahead of wh
 BEHIND = 30.0  # seconds of backlog that are worth asking for finals often
 STARVED = 10.0  # seconds without call audio before a NET closure that make the next session prefer silence
 STARVING = ("NET-0000", "NET-0001", "NET-0002")
-OWN = 10.0  # seconds of audio that a source which can wait may hold, however full the memory of all calls is
+OWN = 10.0  # seconds of audio that a live call keeps, however full the memory of all calls is
+AMPLE = 40.0  # the same of a source that can wait: with less, a server may never have enough to tell a final of
 HEARD_DIFFERENTLY = 0.25  # seconds between what we sent and what the server says it heard
 
 
@@ -102,6 +103,8 @@ class Call:
         self._stop = trio.Event()
         self._started = False  # `call_started` is told, and so `call_ended` must be
         self._source_ended = False
+        self._held_back = False  # it waits for audio to be acknowledged
+        self._filling = 0  # frames of silence that the source has told of, and that are not in the ledger yet
         self._problem: Problem | None = None
         self._stalled_since: float | None = None  # the first session that ended since the last progress
         self._barren = 0  # sessions in a row that came to nothing
@@ -146,12 +149,9 @@ class Call:
         return self.ledger.size
 
     @property
-    def backlog(self) -> int:
-        return self._kept * self.format.frame_bytes
-
-    @property
-    def live(self) -> bool:
-        return self._feed.live
+    def spare(self) -> int:
+        """Bytes that it may have to lose for other calls."""
+        return max(0, self._kept - self.format.frames(OWN)) * self.format.frame_bytes if self._feed.live else 0
 
     def give_way(self, size: int) -> None:
         """Another call needs the memory more."""
@@ -215,7 +215,7 @@ class Call:
         channels = self.format.channels if self.service.multichannel else 1
         self.state = CallState.beginning(self.spec.call_id, session_id, self.format, channels)
         self.ledger = Ledger(self.format, self.state.at)
-        self._capacity = self.format.frames(self.spec.settings.buffer.seconds)
+        self._capacity, self._ample = self.format.frames(self.spec.settings.buffer.seconds), self.format.frames(AMPLE)
         self.pacer = Pacer(self.format.sample_rate)
         self.telling = Telling(
             self.spec.call_id, self.format, channels, self.world.emit, self.world.wall, self.spec.raw
@@ -241,7 +241,7 @@ class Call:
 
     def _take(self, feed: Feed, reading: Pacer | None) -> None:
         while feed.live or self._wanted(reading):
-            taken = feed.take()
+            taken = self._next(feed)
             if taken is None:
                 return
             if isinstance(taken, End):
@@ -259,14 +259,28 @@ class Call:
             else:
                 self.world.pool.update(self)
 
+    def _next(self, feed: Feed) -> bytes | Filled | End | None:
+        """What the source gives; silence that it fills in comes by the second, so that an hour of it needs no room."""
+        if not self._filling:
+            taken = feed.take()
+            if not isinstance(taken, Filled):
+                return taken
+            self._filling = taken.frames
+        frames = min(self._filling, self.format.sample_rate)
+        self._filling -= frames
+        return Filled(frames)
+
     def _wanted(self, reading: Pacer | None) -> bool:
         """A source that can wait is read a little ahead, and no further."""
         sent = self.session.reader.position if self.session else self.ledger.at.acknowledged
+        self._held_back = not (
+            self.ledger.unacknowledged < max(self._capacity, self._ample)
+            and (not self.world.pool.full or self.ledger.unacknowledged < self._ample)
+        )
         return (
             not self._stop.is_set()
             and self.ledger.at.written - sent < self.format.frames(AHEAD)
-            and self.ledger.unacknowledged < self._capacity
-            and (not self.world.pool.full or self.ledger.unacknowledged < self.format.frames(OWN))
+            and not self._held_back
             and (reading is None or reading.allowance(trio.current_time()) >= self.format.frames(0.1))
         )
 
@@ -341,6 +355,8 @@ class Call:
     async def _leased(self) -> bool:
         """Wait for the fleet's leave to dial; False once the call has waited too long for anything to come of it."""
         while (wait := self.world.fleet.lease(self.spec.call_id, trio.current_time())) > 0:
+            if self._stalled_since is None:
+                self._stalled_since = trio.current_time()
             left = self.spec.settings.retry.give_up_after - self._stalled()
             if left <= 0:
                 return False
@@ -361,6 +377,7 @@ class Call:
             phase=self._phase + 1,
             replay_from=self._replay_from(),
             source_ended=lambda: self._source_ended,
+            source_waits=lambda: self._held_back and not self._source_ended,
             opened=self._opened,
             told=self._told,
             progressed=self._progressed,
@@ -455,6 +472,7 @@ class Call:
         if self._closing is None:
             return
         judgement, (session, now), self._closing = self._last, self._closing, None
+        self.telling.flush()
         ages = (session.last_audio, session.last_result) if session else (None, None)
         event = self.telling.session_closed(
             judgement,
@@ -469,19 +487,23 @@ class Call:
         self.closures.append(event)
         del self.closures[:-100]
         fields = {name: getattr(event, name) for name in event.__struct_fields__ if name not in ("v", "call_id", "time")}
-        tell = self.log.info if judgement.verdict is Verdict.COMPLETE else self.log.warning
+        over = retry_in is None and judgement.advice  # and not by our own will
+        tell = self.log.info if judgement.verdict is Verdict.COMPLETE else self.log.error if over else self.log.warning
         tell("session_closed", **{name: value for name, value in fields.items() if value not in (None, "")})
 
     def _before_sleep(self, judgement: Judgement, attempt: int, wait: float) -> None:
+        del attempt  # tenacity's own count begins again with a session that made progress, ours after it
         self._tell_closed(wait)
-        self._attempt = 1 if judgement.closure.progress else attempt + 1
+        self._attempt = 1 if judgement.closure.progress else self._attempt + 1
         self.status = "waiting"
 
     async def _sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
     def _room(self) -> float:
-        """Seconds of audio that the buffer can still take."""
+        """Seconds of audio that the buffer can still take; who can wait needs no room."""
+        if not self._feed.live:
+            return float("inf")
         return self.spec.settings.buffer.seconds - self.format.seconds(self.ledger.unacknowledged)
 
     def _stalled(self) -> float:

@@ -60,6 +60,8 @@ class Running:
         finally:
             call.opened.set()
             del self.calls[call_id]
+            if code is Exit.UNDELIVERED and not call.begun:
+                code = Exit.OK  # there was nothing to deliver
             self.note(code)
         if problem:
             self.tell(problem, call_id)

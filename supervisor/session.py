@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import trio
 
 from .connection import Closed, Connection, Endpoint, connect
-from .core.closure import Closure
+from .core.closure import UNDECODED, Closure
 from .core.dialect import Dialect
 from .core.hearing import Ended, Hearing, Said, Skipped
 from .core.idle import QUIET, Idle, IdleRule
@@ -61,6 +61,7 @@ class Session:
     phase: int
     replay_from: int
     source_ended: Callable[[], bool]
+    source_waits: Callable[[], bool]  # it will give no more until some of what was sent is acknowledged
     opened: Callable[[str], None]  # with the request id
     told: Callable[[Told, str | bytes], None]
     progressed: Callable[[], None]
@@ -171,7 +172,8 @@ class Session:
         late, self._stepped_at = now - self._stepped_at > LATE, now
         if late:  # the process was stopped: what the server said meanwhile is not read yet
             self._heard_at = now
-        if why := watch.look(now, connection.received_at, sent, min(self._result_ends), min(self._final_ends)):
+        why = watch.look(now, connection.received_at, sent, min(self._result_ends), min(self._final_ends))
+        if why := why or self._in_vain(now):
             if watch.result_at is None and connection.ready:
                 # Audio that cannot be decoded looks like a stall. A server that is asked to end says which it is,
                 # by a Metadata that tells of no audio, and sooner than it would by itself (13 s were seen).
@@ -198,6 +200,13 @@ class Session:
             self.finishing, self._heard_at = True, now
             return self.dialect.close_stream
         return self._fill(connection, now) if not self.reader.backlog else ""
+
+    def _in_vain(self, now: float) -> str:
+        """Nothing is left to send, the source waits for finals, and none come: nobody would ever move again."""
+        heard = max(self.last_audio or self._opened_at, self.last_result or 0.0)
+        if now - heard < self.settings.results_timeout or self.reader.backlog or not self.source_waits():
+            return ""
+        return f"no final result for the audio that the source waits for, in {self.settings.results_timeout:g} s"
 
     def _send_audio(self, connection: Connection, now: float, *, last: bool) -> bool:
         """Put what is due of the call's audio; True if there was any."""
@@ -237,6 +246,7 @@ class Session:
                     self.timeline.silence(frames)
                     self.ledger.at.injected_frames += frames
                     self._watch.silence(audio_format.seconds(frames))
+                    self._idle.text(now)  # it holds the session as well as a KeepAlive does
                     self._went_out(silence, frames, now)
             case Idle.NOTHING:
                 pass
@@ -279,7 +289,8 @@ class Session:
             case Results():
                 self._results(message, text, now)
             case Metadata():
-                self._metadata = message
+                if self.finishing or self._doubt or self.sent >= UNDECODED:  # else it is too early to mean anything
+                    self._metadata = message
             case UtteranceEnd():
                 if ended := self.hearing.utterance_end(message):
                     self.told(ended, text)

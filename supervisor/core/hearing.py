@@ -110,6 +110,7 @@ class Hearing:
         if start > at.watermarks[index] + self._hole:
             skipped = self._ledger.lose(at.watermarks[index], start, index)
             told += [Skipped(each.channel, each.start, each.end) for each in skipped]
+            channel.skipped_to = start
         watermark = at.watermarks[index]
         words, cut, (again, met) = self._cut(index, results)
         self._again[index], self._met[index] = again, met
@@ -137,7 +138,8 @@ class Hearing:
         end = max(self._timeline.end(results.end), start)
         confidence = results.best.confidence
         if cut and words:  # what is left of it is what those words are, and it never begins before what was told
-            start, end = max(start, words[0].start), max(start, words[-1].end)
+            end = max(start, max(word.end for word in words))
+            start = max(start, min(word.start for word in words))
             confidence = sum(word.confidence for word in words) / len(words)
         return Said(
             channel=index,
@@ -155,7 +157,8 @@ class Hearing:
 
     def _cut(self, index: int, results: Results) -> tuple[list[PlacedWord], bool, tuple[list[Spoken], bool]]:
         """The words of a message that are new; whether any was not; and what may still be said again after it."""
-        watermark, told_until = self._ledger.at.watermarks[index], self._state.channels[index].final_end
+        watermark, channel = self._ledger.at.watermarks[index], self._state.channels[index]
+        told_until, skipped_to = channel.final_end, channel.skipped_to
         again, met, kept, cut = self._again[index], self._met[index], [], False
         for word, middle, before_a_jump in self._placed(results):
             repeated = self._repetition(again, word, (middle, before_a_jump))
@@ -164,7 +167,8 @@ class Hearing:
                 again = again[repeated + 1 :]
                 cut = True
             elif middle > watermark or (
-                told_until - self._same < middle <= told_until and (met or middle > self._last[index] + self._same)
+                max(told_until - self._same, skipped_to) < middle <= told_until
+                and (met or middle > self._last[index] + self._same)
             ):
                 kept.append(word)
             else:
@@ -194,7 +198,7 @@ class Hearing:
         placed = []
         for word in results.best.words:
             start, end = self._timeline.start(word.start), self._timeline.end(word.end)
-            if end <= start and word.end > word.start:
+            if word.end < word.start or (end <= start and word.end > word.start):
                 continue
             heard = (word.start + word.end) / 2
             back = min(heard, SAME)
@@ -202,7 +206,7 @@ class Hearing:
             before_a_jump = self._timeline.start(heard - back) + self._ledger.format.frames(back)
             half = self._ledger.format.frames((word.end - word.start) / 2) + 1
             start, end = max(start, middle - half), min(end, middle + half)
-            end = max(end, start + 1)
+            end = min(max(end, start + 1), self._ledger.at.written)
             there = PlacedWord(word.word, start, end, word.confidence, word.punctuated_word, word.speaker)
             placed.append((there, middle, before_a_jump))
         return placed

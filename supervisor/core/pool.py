@@ -12,13 +12,11 @@ class Member(Protocol):
         ...
 
     @property
-    def backlog(self) -> int:
-        """Bytes of them not yet acknowledged."""
-        ...
+    def spare(self) -> int:
+        """Bytes that it may have to lose for the others: what is not acknowledged, beyond what is its own.
 
-    @property
-    def live(self) -> bool:
-        """It cannot wait, and so may have to lose audio; who can wait asks for room (`full`) first."""
+        0 for who can wait; they ask for room (`full`) before they read.
+        """
         ...
 
     def give_way(self, size: int) -> None:
@@ -39,17 +37,18 @@ class Pool:
         return bool(self.limit) and self.used >= self.limit
 
     def update(self, member: Member) -> None:
-        """A member's audio has grown or shrunk. Over the limit, the live one furthest behind loses its oldest."""
+        """A member's audio has grown or shrunk. Over the limit, whoever is furthest behind loses its oldest."""
         self._note(member)
+        stuck: set[int] = set()  # what they have is too little to matter, or cannot be given up
         while self.limit and self.used > self.limit:
-            longest = max((each for each, _ in self._held.values() if each.live), key=_backlog, default=None)
-            if longest is None:
+            able = [each for each, _ in self._held.values() if each.spare and id(each) not in stuck]
+            if not able:
                 return
-            before = self.used
-            longest.give_way(self.used - self.limit)
+            longest, before = max(able, key=_spare), self.used
+            longest.give_way(min(self.used - self.limit, longest.spare))
             self._note(longest)
-            if self.used >= before:  # what is left is too little to matter, or cannot be given up
-                return
+            if self.used >= before:
+                stuck.add(id(longest))
 
     def leave(self, member: Member) -> None:
         _, held = self._held.pop(id(member), (member, 0))
@@ -61,5 +60,5 @@ class Pool:
         self.used += member.held - before
 
 
-def _backlog(member: Member) -> int:
-    return member.backlog
+def _spare(member: Member) -> int:
+    return member.spare

@@ -17,6 +17,9 @@ from .judge import Judgement
 from .settings import RetrySettings
 
 
+FULL = 5.0  # seconds at most, once the buffer is full: each one costs as much audio, and a storm of dials helps nobody
+
+
 class FullJitter(wait_base):
     """Anything up to what another strategy says, by chance (AWS, Exponential Backoff And Jitter)."""
 
@@ -52,7 +55,9 @@ def retrying(
 
     def wait(state: RetryCallState) -> float:
         floor = min(last(state).closure.retry_after, settings.retry_after_longest)
-        return max(min(jittered(state), max(room(), settings.first)), floor)
+        left = room()
+        most = max(left, settings.first) if left > 0 else FULL
+        return max(min(jittered(state), most), floor)
 
     def forget_after_progress(state: RetryCallState) -> None:  # `after` runs before `wait` looks at the attempt
         if last(state).closure.progress:

@@ -28,6 +28,7 @@ class ChannelState(msgspec.Struct):
     recent: list[Spoken] = msgspec.field(default_factory=list)  # the last words delivered, which a replay may repeat
     final_start: int = 0  # where the last final began
     final_end: int = 0  # and ended
+    skipped_to: int = 0  # where what the server passed over last ended
     word_end: int | None = None  # where the last word delivered ended
     interim_told: bool = False  # an interim of the next segment is out, and must be replaced
     utterance_open: bool = False

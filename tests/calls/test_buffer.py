@@ -13,6 +13,7 @@ from supervisor.core.settings import BufferSettings, RetrySettings, Settings
 from supervisor.emulator.faults import Close, Hole, Refuse, Reset
 from supervisor.emulator.plan import Plan
 from supervisor.events import CallEnded, Gap
+from supervisor.sources import Filled, MemorySource
 from tests.simulation import (
     PHONE,
     STEREO,
@@ -200,3 +201,42 @@ def test_files_share_what_memory_there_is_and_lose_nothing():
 
     assert {result.outcome for result in results} == {"complete"}
     assert sum(result.ended.audio.lost_frames for result in results) == 0
+
+
+def test_a_live_call_beside_many_files_keeps_its_audio():
+    """What the files hold may be over the limit for long; that is no reason to take a healthy call's last seconds."""
+    pool = Pool(limit=3 * 1024 * 1024 // 2)
+
+    async def body(room):
+        results = {}
+
+        async def one(number, source):
+            results[number] = await Call(room.spec(f"call-{number}", source), room.world, number).run()
+
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                nursery.start_soon(one, number, speaker(20.0, live=False, salt=number))
+            nursery.start_soon(one, 99, speaker(20.0, salt=99))
+        return results
+
+    results = simulate(partial(in_room, body, pool=pool))
+
+    assert results[99].ended.audio.lost_frames == 0
+    assert {result.outcome for result in results.values()} == {"complete"}
+
+
+def test_an_hour_of_silence_that_the_source_fills_in_needs_no_more_room_than_a_minute():
+    """It goes in by the second: what the buffer cannot hold is lost by the second, and told."""
+    source = MemorySource(PHONE, [(0.1, speaker().audio(0, 800)), (0.2, Filled(3600 * 8000))], live=True)
+    held = []
+
+    async def watch(call, room):
+        while True:
+            await trio.sleep(0.1)
+            held.append(call.held)
+
+    heard = transcribe(down(30.0), 0.1, source=source, settings=small(60.0), act=watch)
+    check_account(heard)
+
+    assert max(held) < 63 * 8000
+    assert heard.ended.audio.filled == 3600.0

@@ -2,6 +2,7 @@
 
 import random
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -11,9 +12,10 @@ import trio
 from supervisor.call import Call
 from supervisor.core.fleet import OpenFleet
 from supervisor.core.problem import Exit, Problem
-from supervisor.core.settings import RetrySettings, Settings
+from supervisor.core.settings import BufferSettings, RetrySettings, SessionSettings, Settings
 from supervisor.credential import Credential
-from supervisor.emulator.faults import Close, NoMetadata, Refuse, Reset, StopAnswering
+from supervisor.emulator import conversation, server
+from supervisor.emulator.faults import Close, NoFinals, NoMetadata, Refuse, Reset, StopAnswering
 from supervisor.emulator.plan import Plan
 from supervisor.events import SessionClosed, SessionOpened
 from supervisor.running import Running
@@ -57,12 +59,20 @@ def test_without_progress_waits_are_random_under_a_ceiling_that_doubles():
 
 
 def test_the_wait_is_never_longer_than_what_the_buffer_can_still_hold():
-    settings = Settings(retry=RetrySettings(give_up_after=80.0, initial=20.0))
-    settings = Settings(retry=settings.retry, buffer=type(settings.buffer)(seconds=60.0))
+    settings = Settings(retry=RetrySettings(give_up_after=80.0, initial=20.0), buffer=BufferSettings(seconds=60.0))
     heard = transcribe(Plan([Refuse(status=503)], then="repeat"), 300.0, settings=settings)
 
-    for closed in heard.closures:
-        assert closed.retry_in is None or closed.retry_in <= max(60.0 - closed.backlog, 0.25) + 1e-6
+    for closed in heard.closures[:-1]:
+        left = 60.0 - closed.backlog
+        assert closed.retry_in <= (max(left, 0.25) if left > 0 else 5.0) + 1e-6
+
+
+def test_a_full_buffer_is_no_reason_for_a_storm_of_dials():
+    """Each second costs audio then, and a server that is down is not brought back by being asked three times a second."""
+    settings = Settings(buffer=BufferSettings(seconds=60.0))
+    heard = transcribe(Plan([Refuse(status=503)], then="repeat"), 300.0, settings=settings)
+
+    assert 60 < heard.ended.sessions < 250
 
 
 @pytest.mark.parametrize("as_date", [False, True])
@@ -151,6 +161,50 @@ def test_a_session_is_numbered_once_and_told_once():
     closed = {event.session: event.attempt for event in heard.closures}
     assert opened.items() <= closed.items()
     assert [closed[number] for number in sorted(closed)] == [1, 2, 3, 1, 1]
+
+
+def test_after_progress_attempts_are_counted_anew():
+    heard = transcribe([Reset(audio=12.0), *[Refuse(status=503)] * 3], 30.0)
+
+    assert [closed.attempt for closed in heard.closures] == [1, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("finalize_after", [0, 1.0])
+@pytest.mark.parametrize("seconds", [5.0, 600.0])
+def test_a_source_that_waits_for_finals_gets_them_from_a_healthy_server(seconds, finalize_after):
+    """However small the buffer, and though nobody asks for a final: the server always has enough to tell one of."""
+    settings = Settings(
+        buffer=BufferSettings(seconds=seconds), session=SessionSettings(finalize_after=finalize_after)
+    )
+    heard = transcribe(source=speaker(120.0, live=False), seconds=120.0, settings=settings)
+
+    check_whole(heard)
+    assert heard.ended.sessions == 1
+
+
+def test_a_source_that_waits_for_finals_that_never_come_is_given_up():
+    """The session lives, pings are answered, and nothing moves: that is no reason to wait for ever."""
+    settings = Settings(buffer=BufferSettings(seconds=5.0), retry=RetrySettings(give_up_after=300.0))
+    settings = replace(settings, session=SessionSettings(finalize_after=0, results_lag=1e6))
+    plan = Plan([NoFinals()], then="repeat")
+    heard = transcribe(plan, source=speaker(200.0, live=False), seconds=200.0, settings=settings)
+    check_account(heard)
+
+    assert heard.ended.outcome == "gave_up"
+    assert heard.ended_at < 500
+    assert "the source waits for" in heard.closures[0].reason
+
+
+def test_metadata_at_the_opening_means_nothing(monkeypatch):
+    """A compatible server may introduce itself: that is neither the end nor a verdict on the audio."""
+    class Introduces(conversation.Conversation):
+        def __init__(self, *args, **more):
+            super().__init__(*args, **more)
+            self._put(conversation.Say(self._metadata()), more["now"])
+
+    monkeypatch.setattr(server, "Conversation", Introduces)
+
+    check_whole(transcribe([Close(audio=8.0, code=1011)], 20.0))
 
 
 def test_the_session_id_is_the_same_on_every_connection_of_a_call():

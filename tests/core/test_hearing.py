@@ -385,3 +385,42 @@ def test_an_utterance_that_only_began_is_ended_when_its_session_dies():
 
     assert (left.at, left.synthesized) == (None, True)
     assert talk.hearing.abandoned() == []
+
+
+def test_a_word_that_ends_before_it_begins_is_none():
+    """Nothing from the wire is trusted: it would lie anywhere."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(9000)
+    told = talk.hearing.results(final(0, 8000, ("mad", 900_000, 500), ("sane", 1000, 1400)))
+
+    assert texts(told) == ["sane"]
+    assert talk.state.channels[0].word_end == 1400
+
+
+def test_words_out_of_order_leave_a_transcript_that_begins_before_it_ends():
+    talk = Talk()
+    talk.ledger.write(b"x" * 9000)
+    talk.send(9000)
+    talk.hearing.results(final(0, 1000, ("once", 200, 500)))
+    talk.connect()
+    talk.send(9000)
+    (said,) = talk.hearing.results(final(0, 8000, ("once", 200, 500), ("late", 6000, 6400), ("early", 2000, 2400)))
+
+    assert (said.start, said.end) == (2000, 6400)
+
+
+def test_no_word_is_told_of_what_the_server_had_passed_over():
+    """It was told as a gap, and stays one, whatever another session makes of it."""
+    talk = Talk()
+    talk.ledger.write(b"x" * 20_000)
+    talk.send(9000)
+    talk.hearing.results(final(0, 3000, ("first", 2000, 2400)))
+    told = talk.hearing.results(final(3600, 3650))
+    assert [each for each in told if isinstance(each, Skipped)] == [Skipped(None, 3000, 3600)]
+    talk.connect()
+    talk.send(9000)
+    base = talk.state.at.acknowledged - MARGIN
+    told = talk.hearing.results(final(0, 5000, ("lost", 3400 - base, 3580 - base), ("found", 3700 - base, 3900 - base)))
+
+    assert texts(told) == ["found"]

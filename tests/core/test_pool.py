@@ -19,10 +19,15 @@ class Call:
     gave: list[int] = field(default_factory=list)
     stubborn: bool = False
     live: bool = True
+    own: int = 0
 
     @property
     def held(self) -> int:
         return self.backlog + self.margin
+
+    @property
+    def spare(self) -> int:
+        return max(0, self.backlog - self.own) if self.live else 0
 
     def give_way(self, size: int) -> None:
         self.gave.append(size)
@@ -69,6 +74,10 @@ def test_who_cannot_give_way_is_not_asked_for_ever():
 
     assert stubborn.gave == [400]
     assert pool.used == 500
+
+    able = Call(50)
+    pool.update(able)
+    assert able.gave == [50]  # though it is not the one furthest behind
 
 
 def test_without_a_limit_everything_is_held():
@@ -134,3 +143,13 @@ def test_where_nobody_is_live_nobody_loses():
     patient = Call(300, live=False)
     pool.update(patient)
     assert patient.gave == []
+
+
+def test_nobody_gives_way_with_what_is_its_own():
+    """What those who can wait hold may be over the limit for long: a live one that is hardly behind keeps its audio."""
+    pool = Pool(100)
+    patient, live, behind = Call(500, live=False), Call(30, own=40), Call(70, own=40)
+    for each in (patient, live, behind):
+        pool.update(each)
+
+    assert (live.backlog, behind.backlog) == (30, 40)

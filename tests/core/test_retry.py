@@ -80,8 +80,10 @@ def wait(attempt: int, judgement: Judgement, room: float = 600.0, settings: Retr
     [
         (8, FAILED, 600.0, 30.0),
         (8, FAILED, 12.0, 12.0),  # a live call's buffer holds no more
-        (8, FAILED, 0.0, 0.25),
-        (8, FAILED, -40.0, 0.25),  # it is losing already: soon, but not at once
+        (8, FAILED, 0.1, 0.25),
+        (8, FAILED, 0.0, 5.0),  # it is losing already: soon, but a storm of dials would not help
+        (8, FAILED, -40.0, 5.0),
+        (2, FAILED, 0.0, 0.5),
         (1, refusal(7.0), 600.0, 7.0),  # a floor
         (8, refusal(7.0), 600.0, 30.0),  # and not more than one
         (1, refusal(3600.0), 600.0, 60.0),
