@@ -23,7 +23,7 @@ from .core.dialect import LISTEN_V1, Dialect
 from .core.fleet import Fleet, OpenFleet
 from .core.hearing import Ended, Said, Skipped
 from .core.judge import TAIL_ANY, UNDECODABLE, Judge, Judgement
-from .core.ledger import Ledger, Lost
+from .core.ledger import Ledger
 from .core.pacing import RATE, Pacer
 from .core.pool import Pool
 from .core.problem import Exit, Problem
@@ -32,18 +32,16 @@ from .core.settings import Settings
 from .core.state import CallState
 from .events import CallEnded, Event, GapReason, SessionClosed
 from .grid import PHASES, Grid
+from .listening import Listening
 from .service import Offer
 from .session import STEADY, Complaint, Session, SpeechBegan, Told
-from .sources.feed import End, Feed, Filled, Source
+from .sources.feed import Feed, Source
 from .telling import Telling, billed
 
 Outcome = Literal["complete", "aborted", "gave_up", "stopped"]
-AHEAD = 2.0  # seconds of audio that a source which can wait is read ahead of what was sent
 BEHIND = 30.0  # seconds of backlog that are worth asking for finals often
 STARVED = 10.0  # seconds without call audio before a NET closure that make the next session prefer silence
 STARVING = ("NET-0000", "NET-0001", "NET-0002")
-OWN = 10.0  # seconds of audio that a live call keeps, however full the memory of all calls is
-AMPLE = 40.0  # the same of a source that can wait: with less, a server may never have enough to tell a final of
 HEARD_DIFFERENTLY = 0.25  # seconds between what we sent and what the server says it heard
 
 
@@ -97,15 +95,9 @@ class Call:
         self.session: Session | None = None
         self.closures: list[SessionClosed] = []
         self._phase = phase % PHASES
-        self._duration: float | None = None
         self.opened = trio.Event()
         self._opening = trio.CancelScope()  # until the source has said what its audio is
-        self._stop = trio.Event()
         self._started = False  # `call_started` is told, and so `call_ended` must be
-        self._source_ended = False
-        self._held_back = False  # it waits for audio to be acknowledged
-        self._filling = 0  # frames of silence that the source has told of, and that are not in the ledger yet
-        self._problem: Problem | None = None
         self._stalled_since: float | None = None  # the first session that ended since the last progress
         self._barren = 0  # sessions in a row that came to nothing
         self._last_uptime = 0.0
@@ -119,8 +111,9 @@ class Call:
 
     def stop(self) -> None:
         """Say that the source ends here: what was heard is still delivered."""
-        self._stop.set()
-        if not self.opened.is_set():
+        if self._started:
+            self.listening.stop()
+        else:
             self._opening.cancel("stopped before the source gave any audio")
 
     @property
@@ -139,23 +132,11 @@ class Call:
     @property
     def left(self) -> float | None:
         """Seconds that the rest will take to be heard, where the source knows how much there is."""
-        if self._duration is None:
+        duration = self.listening.feed.duration
+        if duration is None:
             return None
         speed = 1.0 if self.spec.realtime else RATE
-        return max(0.0, self._duration - self.acknowledged) / speed
-
-    @property
-    def held(self) -> int:
-        return self.ledger.size
-
-    @property
-    def spare(self) -> int:
-        """Bytes that it may have to lose for other calls."""
-        return max(0, self._kept - self.format.frames(OWN)) * self.format.frame_bytes if self._feed.live else 0
-
-    def give_way(self, size: int) -> None:
-        """Another call needs the memory more."""
-        self._let_go(-(-size // self.format.frame_bytes))
+        return max(0.0, duration - self.acknowledged) / speed
 
     # The call
 
@@ -184,7 +165,8 @@ class Call:
             result = self._end("aborted", "aborted", Exit.BUG)
         finally:
             self.status = "ended"
-            self.world.pool.leave(self)
+            if self._started:
+                self.world.pool.leave(self.listening)
             if self._started and result is None:  # cancelled
                 self._end("stopped", "stopped", Exit.UNDELIVERED)
         if failure:
@@ -199,15 +181,15 @@ class Call:
             async with self.spec.source.open() as feed:
                 self._begin(feed)
                 task_status.started()
-                await self._take_all(feed)
+                await self.listening.run(self.world.grid, self._phase)
         except Exception:
-            if not self._source_ended:
+            if not (self._started and self.listening.ended):
                 raise
             self.log.exception("source_broke_when_it_was_left")  # all that it had was taken
 
     def _begin(self, feed: Feed) -> None:
         """The audio is known, and with it what may be asked of the server."""
-        self._feed, self.format = feed, feed.format
+        self.format = feed.format
         session_id = str(uuid.UUID(int=self.world.chance.getrandbits(128), version=4))
         self.service = self.spec.offer(self.format, session_id)
         for warning in self.service.warnings:
@@ -215,95 +197,24 @@ class Call:
         channels = self.format.channels if self.service.multichannel else 1
         self.state = CallState.beginning(self.spec.call_id, session_id, self.format, channels)
         self.ledger = Ledger(self.format, self.state.at)
-        self._capacity, self._ample = self.format.frames(self.spec.settings.buffer.seconds), self.format.frames(AMPLE)
         self.pacer = Pacer(self.format.sample_rate)
         self.telling = Telling(
             self.spec.call_id, self.format, channels, self.world.emit, self.world.wall, self.spec.raw
+        )
+        self.listening = Listening(
+            feed,
+            self.ledger,
+            self.telling,
+            self.spec.settings.buffer,
+            self.world.pool,
+            self.log,
+            sent_to=lambda: self.session.reader.position if self.session else 0,
+            realtime=self.spec.realtime,
         )
         self._tap = self.spec.tap(self.format) if self.spec.tap else None
         self.telling.call_started(self.spec.source.label, self.spec.labels, self.spec.metadata)
         self.status, self._started = "listening", True
         self.opened.set()
-
-    async def _take_all(self, feed: Feed) -> None:
-        reading = Pacer(self.format.sample_rate, rate=1.0, burst=0.2) if self.spec.realtime and not feed.live else None
-        warned = 0
-        while not self._source_ended:
-            stopping = self._stop.is_set()
-            self._take(feed, reading)
-            while warned < len(feed.warnings):
-                self.log.warning("source_suspicious", problem=feed.warnings[warned])
-                warned += 1
-            if stopping:
-                self._source_ended = True
-            self.telling.tick()
-            await self.world.grid.next(self._phase)
-
-    def _take(self, feed: Feed, reading: Pacer | None) -> None:
-        while feed.live or self._wanted(reading):
-            taken = self._next(feed)
-            if taken is None:
-                return
-            if isinstance(taken, End):
-                self._source_ended, self._problem = True, taken.problem
-                return
-            before = self.ledger.at.written
-            if isinstance(taken, Filled):
-                self.ledger.fill(taken.frames)
-            else:
-                self.ledger.write(taken)
-            if reading:
-                reading.take(self.ledger.at.written - before)
-            if feed.live:
-                self._make_room()
-            else:
-                self.world.pool.update(self)
-
-    def _next(self, feed: Feed) -> bytes | Filled | End | None:
-        """What the source gives; silence that it fills in comes by the second, so that an hour of it needs no room."""
-        if not self._filling:
-            taken = feed.take()
-            if not isinstance(taken, Filled):
-                return taken
-            self._filling = taken.frames
-        frames = min(self._filling, self.format.sample_rate)
-        self._filling -= frames
-        return Filled(frames)
-
-    def _wanted(self, reading: Pacer | None) -> bool:
-        """A source that can wait is read a little ahead, and no further."""
-        sent = self.session.reader.position if self.session else self.ledger.at.acknowledged
-        self._held_back = not (
-            self.ledger.unacknowledged < max(self._capacity, self._ample)
-            and (not self.world.pool.full or self.ledger.unacknowledged < self._ample)
-        )
-        return (
-            not self._stop.is_set()
-            and self.ledger.at.written - sent < self.format.frames(AHEAD)
-            and not self._held_back
-            and (reading is None or reading.allowance(trio.current_time()) >= self.format.frames(0.1))
-        )
-
-    def _make_room(self) -> None:
-        excess = self._kept - self._capacity
-        if excess > 0:
-            self._let_go(excess)
-        self.world.pool.update(self)
-
-    @property
-    def _kept(self) -> int:
-        """Frames in memory that are not acknowledged."""
-        return self.ledger.at.written - max(self.ledger.floor, self.ledger.at.acknowledged)
-
-    def _let_go(self, frames: int) -> None:
-        self._tell_lost(self.ledger.let_go(frames, self.session.reader.position if self.session else 0), "overflow")
-
-    def _lose(self, start: int, end: int, reason: GapReason) -> None:
-        self._tell_lost(self.ledger.lose(start, end), reason)
-
-    def _tell_lost(self, lost: Sequence[Lost], reason: GapReason) -> None:
-        for each in lost:
-            self.telling.gap(each.start, each.end, reason, each.channel)
 
     # The sessions
 
@@ -322,7 +233,7 @@ class Call:
 
     async def _one_session(self) -> Judgement:
         await self._until_needed()
-        if self._source_ended and self._said_enough:
+        if self.listening.ended and self._said_enough:
             return Judgement(Closure(), Verdict.COMPLETE)
         self.status = "dialling"
         if not await self._leased():
@@ -376,8 +287,8 @@ class Call:
             grid=self.world.grid,
             phase=self._phase + 1,
             replay_from=self._replay_from(),
-            source_ended=lambda: self._source_ended,
-            source_waits=lambda: self._held_back and not self._source_ended,
+            source_ended=lambda: self.listening.ended,
+            source_waits=lambda: self.listening.waits and not self.listening.ended,
             opened=self._opened,
             told=self._told,
             progressed=self._progressed,
@@ -391,7 +302,7 @@ class Call:
         if self.spec.settings.session.dial == "eager" and self.state.sessions == 0:
             return
         enough = self.format.frames(TAIL_ANY)
-        while self.ledger.unacknowledged <= enough and not self._source_ended:
+        while self.ledger.unacknowledged <= enough and not self.listening.ended:
             self.status = "listening"
             self._stalled_since = None
             await self.world.grid.next(self._phase + 1)
@@ -407,7 +318,7 @@ class Call:
         self._stalled_since = None
         self._silence = False
         self.ledger.release(self._replay_from())
-        self.world.pool.update(self)
+        self.world.pool.update(self.listening)
 
     def _replay_from(self) -> int:
         margin = self.format.frames(self.spec.settings.buffer.margin)
@@ -438,7 +349,7 @@ class Call:
         if closure.progress or self._stalled_since is None:
             self._stalled_since = trio.current_time()
         self._barren = 0 if closure.progress else self._barren + 1
-        self._lose(0, self.ledger.floor, "overflow")  # it was on its way, and cannot be sent again
+        self.listening.lose(0, self.ledger.floor, "overflow")  # it was on its way, and cannot be sent again
         if session:
             ended = session.hearing.abandoned()
             for each in ended if self.service.utterances else ():
@@ -451,12 +362,12 @@ class Call:
                 "server_heard_differently", sent=round(closure.sent, 3), server_heard=heard, request_id=closure.request_id
             )
         tail = self.format.seconds(self.ledger.unacknowledged)
-        ended_and_sent = self._source_ended and self.ledger.at.sent > 0
+        ended_and_sent = self.listening.ended and self.ledger.at.sent > 0
         judgement = self._judge.judge(closure, ended=ended_and_sent, tail=tail)
         if final:
             judgement = replace(judgement, verdict=Verdict.ABORT, advice="")
-        elif payload_named(judgement.closure.reason) == UNDECODABLE and self._feed.warnings:
-            judgement = replace(judgement, advice=" ".join([judgement.advice, *self._feed.warnings]))
+        elif payload_named(judgement.closure.reason) == UNDECODABLE and self.listening.feed.warnings:
+            judgement = replace(judgement, advice=" ".join([judgement.advice, *self.listening.feed.warnings]))
         self._last, self._closing = judgement, (session, trio.current_time())
         if judgement.verdict is not Verdict.RETRY:
             self._tell_closed(None)
@@ -502,7 +413,7 @@ class Call:
 
     def _room(self) -> float:
         """Seconds of audio that the buffer can still take; who can wait needs no room."""
-        if not self._feed.live:
+        if not self.listening.feed.live:
             return float("inf")
         return self.spec.settings.buffer.seconds - self.format.seconds(self.ledger.unacknowledged)
 
@@ -518,9 +429,9 @@ class Call:
                 for channel, watermark in enumerate(list(at.watermarks)):
                     self.ledger.acknowledge(channel, watermark, at.written)
             if judgement.skipped:
-                self._lose(at.acknowledged, at.written, "server_skipped")
+                self.listening.lose(at.acknowledged, at.written, "server_skipped")
             code = Exit.UNDELIVERED if at.lost_frames else Exit.OK
-            return self._end("complete", None, self._problem.exit_code if self._problem else code)
+            return self._end("complete", None, self.listening.problem.exit_code if self.listening.problem else code)
         if judgement.verdict is Verdict.ABORT:
             undecodable = judgement.exit_code is Exit.BAD_AUDIO
             return self._end("aborted", "undecodable" if undecodable else "aborted", judgement.exit_code)
@@ -531,7 +442,7 @@ class Call:
         """Account for all that was heard, and say so."""
         at = self.ledger.at
         if reason:
-            self._lose(at.acknowledged, at.written, reason)
+            self.listening.lose(at.acknowledged, at.written, reason)
         ended = self.telling.call_ended(outcome, self.state, self.ledger, self.closures[-1] if self.closures else None)
         self.log.info(
             "call_ended",
@@ -545,4 +456,4 @@ class Call:
             injected=ended.audio.injected,
             complaints=self.state.complaints,
         )
-        return Result(outcome, exit_code, ended, self._problem)
+        return Result(outcome, exit_code, ended, self.listening.problem)

@@ -16,7 +16,7 @@ from .core.catalogue import payload_named
 from .core.closure import Closure
 from .core.hearing import Ended, Said
 from .core.judge import Judgement
-from .core.ledger import Ledger
+from .core.ledger import Ledger, Lost
 from .core.state import CallState
 from .events import (
     AudioTotals,
@@ -153,6 +153,11 @@ class Telling:
         self._grew = True
         if held.end - held.start >= GAP_AT_MOST:
             self.flush()
+
+    def lost(self, ranges: Sequence[Lost], reason: GapReason) -> None:
+        """What the ledger has just settled as lost."""
+        for each in ranges:
+            self.gap(each.start, each.end, reason, each.channel)
 
     def tick(self) -> None:
         """Time has passed in which a loss could have grown."""

@@ -16,7 +16,6 @@ from .closure import Verdict
 from .judge import Judgement
 from .settings import RetrySettings
 
-
 FULL = 5.0  # seconds at most, once the buffer is full: each one costs as much audio, and a storm of dials helps nobody
 
 

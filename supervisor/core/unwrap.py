@@ -115,6 +115,13 @@ class Unwrap:
             self._judge()
         return rest
 
+    def seconds(self, size: int) -> float:
+        """Of audio in all, where the source is a file of so many bytes; to be asked once the format is known."""
+        assert self.format is not None
+        wav = self._wav.wav if self._wav else None
+        stored = wav.data_bytes if wav and wav.data_bytes is not None else size
+        return stored / (wav.frame_bytes if wav else self.format.frame_bytes) / self.format.sample_rate
+
     def _begin_raw(self) -> bytes:
         if self._declared.format is None:
             raise self._refusal()

@@ -40,6 +40,9 @@ class Wrapping(Protocol):
 
     def feed(self, data: bytes) -> bytes: ...
     def end(self) -> bytes: ...
+    def seconds(self, size: int) -> float:
+        """Of audio in all, where the source is a file of so many bytes."""
+        ...
 
 
 class Tap(Protocol):
@@ -69,8 +72,11 @@ def unreadable(name: str, error: OSError) -> Problem:
 class Ahead:
     """A feed of what has been read and not yet taken."""
 
-    def __init__(self, wrapping: Wrapping, *, live: bool, tap: Tap | None = None) -> None:
+    def __init__(
+        self, wrapping: Wrapping, *, live: bool, tap: Tap | None = None, duration: float | None = None
+    ) -> None:
         assert wrapping.format is not None
+        self.duration = duration
         self.format = wrapping.format
         self.live = live
         self.warnings = wrapping.warnings
@@ -255,10 +261,15 @@ async def tapped(tap: Tap, wrapping: Wrapping, *, live: bool) -> AsyncIterator[F
 
 @asynccontextmanager
 async def read_ahead(
-    read: Callable[[], Awaitable[bytes]], wrapping: Wrapping, *, live: bool, came: bytes = b""
+    read: Callable[[], Awaitable[bytes]],
+    wrapping: Wrapping,
+    *,
+    live: bool,
+    came: bytes = b"",
+    duration: float | None = None,
 ) -> AsyncIterator[Feed]:
     """A feed of what a disk gives, and of what came from it already."""
-    ahead = Ahead(wrapping, live=live)
+    ahead = Ahead(wrapping, live=live, duration=duration)
     ahead.put(came)
     async with beside(partial(ahead.fill, read)):
         yield ahead

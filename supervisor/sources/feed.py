@@ -32,6 +32,7 @@ class Feed(Protocol):
     """An open source."""
 
     format: AudioFormat
+    duration: float | None  # seconds of audio in all, where the source knows
     live: bool  # cannot be made to wait: what is not taken is lost, here or further up
     warnings: list[str]  # what is suspicious about the audio, one line each; grows as audio comes, final after End
 

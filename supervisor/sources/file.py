@@ -59,7 +59,11 @@ class FileSource:
                 wrapping, read, came = await self._begin(disk, file, stack)
             except OSError as error:
                 raise unreadable(f"file {plain(self.path)}", error) from None
-            async with read_ahead(partial(disk, read), wrapping, live=self.live, came=came) as feed:
+            size = os.fstat(file).st_size  # 0 of a device, which may never end
+            duration = wrapping.seconds(size) if size else None
+            async with read_ahead(
+                partial(disk, read), wrapping, live=self.live, came=came, duration=duration
+            ) as feed:
                 yield feed
 
     async def _begin(self, disk: Disk, file: int, stack: ExitStack) -> tuple[Wrapping, Callable[[], bytes], bytes]:

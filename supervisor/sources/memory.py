@@ -29,6 +29,7 @@ class Schedule:
     def __init__(self, format: AudioFormat, chunks: Iterable[Timed], live: bool, end: End) -> None:  # noqa: A002
         self.format = format
         self.live = live
+        self.duration: float | None = None
         self.warnings: list[str] = []
         self._chunks = iter(chunks)
         self._next = next(self._chunks, None)

@@ -40,6 +40,7 @@ class Fed:
     label: str = "bench"
     format: AudioFormat = AUDIO
     live: bool = True
+    duration: float | None = None
     warnings: list[str] = field(default_factory=list)
     packets: deque[bytes] = field(default_factory=deque)
     ended: bool = False

@@ -148,7 +148,7 @@ def test_memory_is_bounded_and_given_back(seconds):
     async def watch(call, room):
         while True:
             await trio.sleep(1)
-            held.append(call.held)
+            held.append(call.ledger.size)
 
     heard = transcribe(down(60.0), 200.0, settings=small(seconds), act=watch)
     check_account(heard)
@@ -233,7 +233,7 @@ def test_an_hour_of_silence_that_the_source_fills_in_needs_no_more_room_than_a_m
     async def watch(call, room):
         while True:
             await trio.sleep(0.1)
-            held.append(call.held)
+            held.append(call.ledger.size)
 
     heard = transcribe(down(30.0), 0.1, source=source, settings=small(60.0), act=watch)
     check_account(heard)

@@ -392,3 +392,27 @@ def test_chance_is_the_worlds_alone():
     transcribe([Reset(audio=4.0)], 10.0)
 
     assert random.getstate() == before
+
+
+@pytest.mark.parametrize("realtime", [False, True])
+def test_what_is_left_of_a_file_is_told_while_it_runs(realtime):
+    """At the rate at which it goes: 1.25 times real time, or real time."""
+    seen = []
+
+    class Known:
+        label = "known"
+
+        @asynccontextmanager
+        async def open(self):
+            async with speaker(60.0, live=False).open() as feed:
+                feed.duration = 60.0
+                yield feed
+
+    async def look(call, room):
+        await trio.sleep(20)
+        seen.append((call.acknowledged, call.left))
+
+    transcribe(source=Known(), seconds=60.0, act=look, call={"realtime": realtime})
+
+    (acknowledged, left) = seen[0]
+    assert left == pytest.approx((60.0 - acknowledged) / (1.0 if realtime else 1.25))
