@@ -89,7 +89,6 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(
         prog="stream-supervisor",
         description="Streams live call audio to Deepgram's speech-to-text WebSocket API and loses none of it.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18),  # a line for each command
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
