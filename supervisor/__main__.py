@@ -21,9 +21,12 @@ def main() -> int:
             file=sys.stderr,
         )
         return 78
-    from .cli import run  # only now: with supervisord's files among ours it might not even be importable
+    try:
+        from .cli import run  # only now: with supervisord's files among ours it might not even be importable
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:  # while it was still being imported
+        return 130
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def _transcribe(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--pace", choices=("realtime", "max"), default="max",
-        help="how fast a source that can wait is sent; max is 1.25 times real time",
+        help="how fast a source that can wait is sent; max, the default, is 1.25 times real time",
     )  # fmt: skip
     command.add_argument("--out", metavar="FILE", help="append the transcript to a file")
     command.add_argument("--format", choices=("text", "jsonl"), help="default: text on a terminal, else jsonl")
@@ -152,7 +152,11 @@ def _explain(command: argparse.ArgumentParser) -> None:
 def _emulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=int, default=0, help="on 127.0.0.1; default: any that is free")
     command.add_argument("--faults", metavar="FILE.toml", help="what goes wrong with which connection")
-    command.add_argument("--engine", choices=("numbered", "pocketsphinx"), default="numbered")
+    command.add_argument(
+        "--engine", choices=("numbered", "pocketsphinx"), default="numbered",
+        help="what is heard: numbered audio, as `python -m supervisor.emulator SECONDS` makes it (the default), or the "
+        "reading of the demo",
+    )  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="of all chance")
     _logs(command)
 
@@ -163,6 +167,6 @@ def _demo(command: argparse.ArgumentParser) -> None:
 
 def _logs(command: argparse.ArgumentParser) -> None:
     logs = command.add_argument_group("logs, on standard error")
-    logs.add_argument("--log-level", choices=tuple(LEVELS))
+    logs.add_argument("--log-level", choices=tuple(LEVELS), help="default: info")
     logs.add_argument("--log-format", choices=FORMATS, default="auto")
     logs.add_argument("--quiet", action="store_true", help="errors only")

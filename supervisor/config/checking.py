@@ -93,8 +93,9 @@ def _calls(calls: Sequence[tuple[str, CallConfig]], document: Mapping[str, Any],
         missing = "encoding" if call.encoding is None else "sample_rate"
         if (call.encoding is None) != (call.sample_rate is None) and not faults.has(f"{at} {missing}"):
             faults.add(at, f"has no {missing}", "headerless audio needs encoding and sample_rate, both")
-        if call.labels and len(call.labels) != (call.channels or 1):
-            faults.add(f"{at} labels", f"has {len(call.labels)} for {call.channels or 1} channels", "give each channel one")
+        known = call.channels or (1 if call.encoding else None)  # else the audio's own header decides
+        if call.labels and known and len(call.labels) != known:
+            faults.add(f"{at} labels", f"has {len(call.labels)} for {known} channels", "give each channel one")
     if not document.get("call"):
         faults.add("", "has no [[call]]", "there is nothing to transcribe: see config/supervisor.toml")
     elif len(calls) > config.limits.max_calls and not faults.has("[limits] max_calls"):

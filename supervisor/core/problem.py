@@ -15,7 +15,7 @@ class Exit(IntEnum):
     GAVE_UP = 69  # the server could not be reached, or made no progress, for too long
     BUG = 70  # ours
     OUTPUT = 74  # the transcript could not be written
-    UNDELIVERED = 75  # stopped with audio undelivered; the gaps say which
+    UNDELIVERED = 75  # some audio was not delivered; the gaps say which
     DENIED = 77  # the key, the credit or the rights are missing: 401, 402, 403
     CONFIG = 78  # the config, or a request that the server will never accept
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..core.plain import plain
 from ..events import CallEnded, Event, Gap, SessionClosed, SessionOpened, Transcript, Word
-from ..sinks.text import clock
+from ..sinks.text import clock, why
 from ..terminal import shown
 
 
@@ -81,7 +81,7 @@ class Story:
             then = f", next in {event.retry_in:.1f} s" if event.retry_in >= 0.05 else ", next at once"
         elif event.verdict == "retry":
             then = ", but it has been too long"
-        ending = Ending(event.session, self._final + event.backlog, why(event), plain(event.verdict, 20), then)
+        ending = Ending(event.session, self._final + event.backlog, why(event, 50), plain(event.verdict, 20), then)
         self.endings.append(ending)
         after = f" after {event.uptime:.1f} s" if event.uptime else ""
         return (
@@ -89,13 +89,3 @@ class Story:
             f"{event.backlog:.1f} s are not final"
         )
 
-
-def why(event: SessionClosed) -> str:
-    """How a connection ended, in a few words."""
-    if event.status is not None:
-        return f"was refused with HTTP {event.status}"
-    detail = plain(event.payload or event.reason, 50)
-    what = "broke" if event.code == 1006 else "was given up" if event.uptime else "could not be opened"
-    if event.code in (None, 1006):
-        return f"{what} ({detail})" if detail else what
-    return f"was closed with {event.code}" + (f" {detail}" if detail else "")

@@ -178,6 +178,11 @@ class Connection:
     def _run_at(self, byte: int) -> int:
         return max(0, bisect_left(self.runs, byte + 1, key=lambda run: run.at) - 1)
 
+    @property
+    def foreign(self) -> bool:
+        """There was audio, not all of it silence, and none of it numbered."""
+        return not any(run.numbered for run in self.runs) and any(not run.silent for run in self.runs)
+
     def other(self, silent: bool) -> int:
         """The sample frames that were not numbered: silence, or anything else."""
         size = self.audio.frame_bytes if self.audio else 1

@@ -76,6 +76,8 @@ class Emulator:
         finally:
             record.ended(trio.current_time())
             await trio.aclose_forcefully(stream)
+        if self._engine.name == "numbered" and record.foreign:
+            self._tell("nothing_recognised", record, hint="numbered audio alone is heard: python -m supervisor.emulator")
         self._tell("connection_closed", record, end=record.end, seconds=round(record.seconds, 2), faults=record.faults)
 
     async def _serve(self, link: Link, record: Connection) -> None:

@@ -47,6 +47,7 @@ class ScreenSink:
         self._in_thread = in_thread or OneThread()
         self._committed = committed
         self._painted = 0  # columns of the status line that stands there
+        self._text = ""  # that line
         self._position: float | None = None
         self._left: float | None = None
         self._guess = ""
@@ -126,8 +127,10 @@ class ScreenSink:
             return
         width = self._width() - 1  # in the last column some terminals already wrap
         text = fitted(self._status(width), width)
+        if self._painted and text == self._text:
+            return
         erased = self._erased()
-        self._painted = columns(text)[-1] if text else 0
+        self._text, self._painted = text, columns(text)[-1] if text else 0
         self._put(output, erased + text.encode())
 
     def _status(self, width: int) -> str:

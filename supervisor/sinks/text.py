@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from supervisor.core.plain import plain
-from supervisor.events import CallEnded, CallStarted, Event, Gap, SessionClosed, Transcript
+from supervisor.events import CallEnded, CallStarted, Event, Gap, SessionClosed, SessionOpened, Transcript
 from supervisor.terminal import shown
 
 DIM, YELLOW, RESET = "\x1b[2m", "\x1b[33m", "\x1b[0m"
@@ -56,6 +56,8 @@ class TextLines:
                 label = "" if event.channel is None else self._label(event.call_id, event.channel)
                 lost = f"{label}{event.end - event.start:.1f} s are not transcribed ({event.reason})"
                 return f"{self._in(DIM, clock(event.start))}  {self._in(YELLOW, f'-- {lost}')}"
+            case SessionOpened() if event.session > 1:
+                return self._in(DIM, f"-- connected again, from {clock(event.replay_from)} on")
             case SessionClosed() if event.verdict != "complete":
                 return self._in(YELLOW, f"-- {closed(event)}")
             case CallEnded():
@@ -87,10 +89,19 @@ def said(event: Transcript) -> str:
 
 def closed(event: SessionClosed) -> str:
     """Why a session ended, and what follows."""
+    after = f" after {event.uptime:.1f} s" if event.uptime else ""
+    if event.retry_in is None:
+        return f"the connection {why(event)}{after}: {plain(event.advice) or 'over'}"
+    then = f"next try in {event.retry_in:.1f} s" if event.retry_in >= 0.05 else "next try at once"
+    return f"the connection {why(event)}{after}: {then}; {event.backlog:.1f} s are not final"
+
+
+def why(event: SessionClosed, longest: int = 160) -> str:
+    """How a session ended, in a few words that follow its name."""
     if event.status is not None:
-        why = f"refused with HTTP {event.status}"
-    else:
-        why = "connection closed" + (f" with {event.code}" if event.code is not None else "")
-    detail = plain(event.payload or event.err_code or event.reason, 80)
-    then = f"next try in {event.retry_in:.1f} s" if event.retry_in is not None else plain(event.advice)
-    return f"{why}{f' {detail}' if detail else ''}{f': {then}' if then else ''}"
+        return f"was refused with HTTP {event.status}"
+    detail = plain(event.payload or event.reason, longest)
+    what = "broke" if event.code == 1006 else "was given up" if event.uptime else "could not be opened"
+    if event.code in (None, 1006):
+        return f"{what} ({detail})" if detail else what
+    return f"was closed with {event.code}" + (f" {detail}" if detail else "")

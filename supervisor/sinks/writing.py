@@ -91,7 +91,7 @@ async def write_out(
         if error.errno not in passing:
             raise not_written(error, len(outbox))
         if not stuck:
-            log.warning("output_stuck", reason=error.strerror, path=error.filename, hint=FIXES.get(error.errno or 0, ""))
+            log.error("output_stuck", reason=error.strerror, path=error.filename, hint=FIXES.get(error.errno or 0, ""))
         stuck = True
         if outbox.closed:
             last_chance = last_chance or trio.current_time() + patience

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 COMPRESSED = ("opus", "ogg-opus", "flac", "mp3", "speex", "amr-nb", "amr-wb", "g729", "aac")
+HIGHEST_RATE = 384_000
 ALIASES = {
     "s16le": "linear16",
     "pcm": "linear16",
@@ -105,4 +106,6 @@ def declare(encoding: str | None, sample_rate: int | None, channels: int | None)
     for key, value in (("sample rate", sample_rate), ("channels", channels)):
         if value is not None and value < 1:
             raise Problem(f"{key} cannot be {value}", "give a positive number")
+    if sample_rate is not None and sample_rate > HIGHEST_RATE:
+        raise Problem(f"sample rate cannot be {sample_rate}", f"it is in Hz, and at most {HIGHEST_RATE}")
     return Declared(encoding, sample_rate, channels)

@@ -178,7 +178,7 @@ class CommandSource:
         if "\0" in self.command:
             raise Problem(f"cannot read the command {plain(self.command)!r}", "it has a zero byte in it")
         if not words or not words[0]:
-            raise Problem("there is no command after command:", "command:arecord -t raw -f S16_LE -r 16000")
+            raise Problem("the source names no command", "such as command:arecord -t raw -f S16_LE -r 16000")
         return words
 
 

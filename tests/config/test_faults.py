@@ -74,7 +74,7 @@ WRONG = [
     ('[[call]]\nname = "b"\nsource = "x"\nencoding = "mp3"\nsample_rate = 8000',
      '[[call]] "b" encoding is "mp3" (a text): it must be "linear16" or "linear32" or "mulaw" or "alaw"'),
     ('[[call]]\nname = "line-1"\nsource = "x"', '[[call]] "line-1" name is another call\'s too: give each its own'),
-    ('[[call]]\nname = "b"\nsource = "x"\nlabels = ["a", "b"]', '[[call]] "b" labels has 2 for 1 channels: give each channel one'),
+    ('[[call]]\nname = "b"\nsource = "x"\nchannels = 1\nlabels = ["a", "b"]', '[[call]] "b" labels has 2 for 1 channels: give each channel one'),
     ('[[call]]\nname = "b"\nsource = "x"\nlabels = ["a", 5]', '[[call]] "b" labels is a list: it must be a list of texts, and 5 is in it'),
     ('[[call]]\nname = "b\\n"\nsource = "x"', '[[call]] "b" name is not printable, or longer than 200 characters: it names the call everywhere'),
     ('[[call]]\nname = "b"\nsource = "-"\n[[call]]\nname = "c"\nsource = "-"',

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.events import Event
+from supervisor.events import Event, SessionOpened
 from supervisor.sinks.text import TextLines
 from tests.sinks.making import closed, ended, gap, guessed, said, started, word
 
@@ -18,6 +18,10 @@ def text(*events: Event) -> list[str]:
     return [lines.line(event).decode() for event in events]
 
 
+def opened(session: int, replay_from: float = 0.0) -> SessionOpened:
+    return SessionOpened(call_id="c", time="", session=session, request_id="r", attempt=1, replay_from=replay_from)
+
+
 @pytest.mark.parametrize(
     "event, expected",
     [
@@ -27,9 +31,18 @@ def text(*events: Event) -> list[str]:
         (said("  "), ""),
         (guessed("gu"), ""),
         (gap(61, 63.5), "01:01  -- 2.5 s are not transcribed (overflow)\n"),
-        (closed(), "-- connection closed with 1011 NET-0001: next try in 0.5 s\n"),
-        (closed(code=None, payload="", reason="", retry_in=None, advice="check the key", status=401),
-         "-- refused with HTTP 401: check the key\n"),
+        (closed(uptime=3.0, backlog=2.0),
+         "-- the connection was closed with 1011 NET-0001 after 3.0 s: next try in 0.5 s; 2.0 s are not final\n"),
+        (closed(code=1006, payload="", reason="reset", uptime=3.0, backlog=2.0, retry_in=0.0),
+         "-- the connection broke (reset) after 3.0 s: next try at once; 2.0 s are not final\n"),
+        (closed(code=None, payload="", reason="cannot reach it: refused", uptime=0.0, backlog=2.0),
+         "-- the connection could not be opened (cannot reach it: refused): next try in 0.5 s; 2.0 s are not final\n"),
+        (closed(code=None, payload="", reason="no answer to a ping", uptime=9.0, backlog=2.0),
+         "-- the connection was given up (no answer to a ping) after 9.0 s: next try in 0.5 s; 2.0 s are not final\n"),
+        (opened(1), ""),
+        (opened(2, replay_from=65.0), "-- connected again, from 01:05 on\n"),
+        (closed(code=None, payload="", reason="", retry_in=None, advice="check the key", status=401, uptime=0.0),
+         "-- the connection was refused with HTTP 401: check the key\n"),
         (closed(verdict="complete"), ""),
         (ended(), "c: complete, 10.0 s heard, all of it transcribed\n"),
         (ended(acknowledged=7.5), "c: complete, 10.0 s heard, 2.5 s of it not transcribed\n"),

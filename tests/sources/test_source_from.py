@@ -69,7 +69,7 @@ def test_a_source_is_what_it_is_named_or_what_the_path_is(argument, source, labe
         ("", "an empty word names no file: name one", Exit.USAGE),
         ("file:", "file: names no file: name one", Exit.USAGE),
         ("fifo:", "fifo: names no file: name one", Exit.USAGE),
-        ("command:", "there is no command after command:", Exit.USAGE),
+        ("command:", "the source names no command", Exit.USAGE),
         ("command:sh -c 'oops", "cannot read the command", Exit.USAGE),
         ("https://host/a.mp3", "https://... is not a file: decode it", Exit.USAGE),
         ("rtsp://me:secret@host/a?key=secret", "is not a file: decode it", Exit.USAGE),

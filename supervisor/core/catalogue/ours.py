@@ -104,7 +104,8 @@ OURS = table(
         "results",
         "audio goes out and no results come back",
         Verdict.RETRY,
-        "The connection lives, but the server sent no results for 8 s of audio, or fell more than 20 s behind.",
+        "The connection lives, but the server sent no results for 8 s, fell more than 20 s of audio behind, or made none "
+        "of 30 s of audio final.",
         AGAIN,
         (
             "Once means nothing: the server had stalled.",
@@ -151,7 +152,7 @@ BEFORE_THE_UPGRADE = (
 )
 AFTER_THE_UPGRADE = (
     (re.compile(r"\bp[io]ngs?\b", re.IGNORECASE), "ping"),
-    (re.compile(r"\bno results\b|\bresults (are|lag|stay)", re.IGNORECASE), "results"),
+    (re.compile(r"\bno results\b|\bno finals?\b|\bresults (are|lag|stay)", re.IGNORECASE), "results"),
     (re.compile(r"\bnot (take|taken|taking)\b|stopped reading", re.IGNORECASE), "stalled"),
     (re.compile(r"\bCloseStream\b|\bpatience\b", re.IGNORECASE), "patience"),
 )
