@@ -32,7 +32,8 @@ directory = "transcripts"
 
 @pytest.fixture
 def good(tmp_path: Path) -> str:
-    (tmp_path / "good.toml").write_text(GOOD)
+    (tmp_path / "one.wav").write_bytes(b"")
+    (tmp_path / "good.toml").write_text(GOOD.replace("one.wav", f"{tmp_path}/one.wav"))
     return str(tmp_path / "good.toml")
 
 
@@ -148,6 +149,17 @@ class TestCheck:
         assert (done.returncode, done.stderr) == (0, b"")
         assert "# ws://127.0.0.1:9/v1/listen?model=nova-3" in done.stdout.decode()
         assert 'name = "liñe-1"' in done.stdout.decode()
+
+    def test_what_is_not_there_yet_is_a_warning(self, good: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """Whoever starts the service may make it first; but most often it is a slip of the pen."""
+        text = Path(good).read_text().replace("one.wav", "two.wav").replace('"transcripts"', '"/nowhere/at/all"')
+        Path(good).write_text(text)
+
+        assert in_process("check", good) == 0
+        warned = capsys.readouterr().err.splitlines()
+        assert len(warned) == 2
+        assert "there is no file" in warned[0]
+        assert "/nowhere/at/all cannot be written to" in warned[1]
 
     def test_a_bad_one_has_each_fault_on_a_line_and_78(self, bad: str) -> None:
         done = command("check", bad)

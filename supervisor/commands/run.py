@@ -109,7 +109,6 @@ async def _calls(
     async with trio.open_nursery() as service:
         service.start_soon(watch_drain)
         service.start_soon(_watchdog, notifier)
-        service.start_soon(_status, these, leaving, notifier)
         service.start_soon(_extend, leaving, notifier)
         async with trio.open_nursery() as nursery:
             calls = []
@@ -121,7 +120,9 @@ async def _calls(
                     continue
                 calls.append(call)
                 nursery.start_soon(these.call, call)
-            await _ready(calls, these, notifier, log)
+            status = _Status(these, leaving, notifier)
+            await _ready(calls, these, status, notifier, log)
+            service.start_soon(status.run)
         service.cancel_scope.cancel("all calls have ended")
 
 
@@ -139,12 +140,15 @@ def _spec(config: Config, call: CallConfig, deepgram: Deepgram) -> Spec:
     )
 
 
-async def _ready(calls: Sequence[Call], these: Running, notifier: Notifier, log: FilteringBoundLogger) -> None:
+async def _ready(
+    calls: Sequence[Call], these: Running, status: _Status, notifier: Notifier, log: FilteringBoundLogger
+) -> None:
     """Say so when the sources are open. One that has to hear audio before it knows its format may take for ever."""
     with trio.move_on_after(OPENING):
         for call in calls:
             await call.opened.wait()
     if these.calls or these.exit_code is Exit.OK:  # else none could be opened: the exit code says why
+        status.tell()
         notifier.ready()
         log.info("ready", calls=len(calls))
 
@@ -155,15 +159,24 @@ async def _watchdog(notifier: Notifier) -> None:
         await trio.sleep(notifier.watchdog_interval)
 
 
-async def _status(these: Running, leaving: trio.Event, notifier: Notifier) -> None:
+class _Status:
     """One line for `systemctl status`, told when it changes."""
-    told = ""
-    while True:
-        count = len(these.calls)
-        status = f"{'draining, ' if leaving.is_set() else ''}{count} call{'' if count == 1 else 's'}"
-        if status != told:
-            notifier.status(told := status)
-        await trio.sleep(STATUS_EVERY)
+
+    def __init__(self, these: Running, leaving: trio.Event, notifier: Notifier) -> None:
+        self._these, self._leaving, self._notifier = these, leaving, notifier
+        self._told = ""
+
+    def tell(self) -> None:
+        count = len(self._these.calls)
+        status = f"{'draining, ' if self._leaving.is_set() else ''}{count} call{'' if count == 1 else 's'}"
+        if status != self._told:
+            self._told = status
+            self._notifier.status(status)
+
+    async def run(self) -> None:
+        while True:
+            self.tell()
+            await trio.sleep(STATUS_EVERY)
 
 
 async def _extend(leaving: trio.Event, notifier: Notifier) -> None:

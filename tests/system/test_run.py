@@ -81,6 +81,7 @@ def test_sigterm_lets_calls_end_and_says_so_to_the_service_manager(tmp_path):
                 env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
                 started = await start(nursery, "run", path, env=env)
                 await started.until(b"session_opened", "err")
+                await started.until(b'"ready"', "err")
                 started.process.send_signal(signal.SIGTERM)
                 assert await started.process.wait() == 0
             notified.setblocking(False)
