@@ -213,3 +213,18 @@ def test_names_and_words_are_made_fit_to_be_shown():
         unwrap.feed(b"words \x1b[2J of somebody else's, many of them, and on and on" * 9)
 
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content, declared, size, seconds",
+    [
+        (header(AudioFormat("linear16", 16000, 2), 64_000) + b"\0" * 640, Declared(), 10**9, 1.0),  # as the header says
+        (header(AudioFormat("linear16", 16000, 2)) + b"\0" * 640, Declared(), 128_000, 2.0),  # a header without a length
+        (b"\0" * 640, Declared("mulaw", 8000), 4000, 0.5),
+    ],
+)
+def test_how_long_a_file_is_follows_from_its_header_or_its_size(content, declared, size, seconds):
+    unwrap = Unwrap("a file", declared)
+    unwrap.feed(content)
+
+    assert unwrap.seconds(size) == seconds
