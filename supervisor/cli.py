@@ -11,10 +11,12 @@ from typing import NoReturn
 
 from . import __version__
 from .core.problem import Exit, Problem
-from .credential import FORMS, without_keys
-from .logs import FORMATS, LEVELS
 from .printing import flush, put, say
 
+# Also in `credential` and `logs`, which take half a second to import: --help and explain need neither.
+FORMS = "env:NAME, file:PATH, credential:NAME or command:COMMAND"
+LEVELS = ("debug", "info", "warning", "error", "critical")
+FORMATS = ("auto", "json", "console")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -22,6 +24,8 @@ class Parser(argparse.ArgumentParser):
     """Answers a wrong command line in one line, with the exit code for it."""
 
     def error(self, message: str) -> NoReturn:
+        from .credential import without_keys  # late: it is slow to import, and seldom wanted
+
         raise Problem(without_keys(message), f"see {self.prog} --help", Exit.USAGE)
 
     def _print_message(self, message: str, file: object = None) -> None:
@@ -167,6 +171,6 @@ def _demo(command: argparse.ArgumentParser) -> None:
 
 def _logs(command: argparse.ArgumentParser) -> None:
     logs = command.add_argument_group("logs, on standard error")
-    logs.add_argument("--log-level", choices=tuple(LEVELS), help="default: info")
+    logs.add_argument("--log-level", choices=LEVELS, help="default: info")
     logs.add_argument("--log-format", choices=FORMATS, default="auto")
     logs.add_argument("--quiet", action="store_true", help="errors only")

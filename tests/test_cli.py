@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import __version__
+from supervisor import __version__, cli, credential, logs
 from supervisor.cli import parser, run
 from supervisor.core.problem import Exit, Problem
 
@@ -347,3 +347,16 @@ def test_what_is_left_out_is_the_contracts_default() -> None:
     assert (args.source, args.url, args.api_key, args.live, args.pace, args.format) == (["a.wav"], None, None, None, "max", None)
     assert (args.option, args.raw, args.quiet, args.log_format) == ([], False, False, "auto")
     assert parser().parse_args(["transcribe", "a", "b", "--no-live"]).live is False
+
+
+def test_what_it_says_of_keys_and_logs_is_what_they_take() -> None:
+    """Said again in the command line, so that --help need not import them."""
+    assert (credential.FORMS, tuple(logs.LEVELS), logs.FORMATS) == (cli.FORMS, cli.LEVELS, cli.FORMATS)
+
+
+def test_help_and_explain_import_nothing_that_is_slow() -> None:
+    for arguments in (["--help"], ["explain", "1006"]):
+        code = f"import sys; from supervisor.cli import run; run({arguments!r}); sys.exit(sorted({{'trio', 'structlog'}} & set(sys.modules)))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60, check=False)
+
+        assert done.stderr.strip() == b"[]"
