@@ -11,13 +11,13 @@ from ..call import Call
 from ..core.problem import Problem
 from ..events import Event
 from ..sinks.lines import WholeLines
-from ..sinks.outbox import Outbox
+from ..sinks.outbox import Boxed
 from ..sinks.stdout import standard_output
 from ..sinks.writing import FULL, InThread, OneThread, Written, not_written, write_out
 from .story import Story
 
 
-class PlainView:
+class PlainView(Boxed):
     """A line for each thing that happens. A reader that has gone ends the demo."""
 
     def __init__(
@@ -31,7 +31,7 @@ class PlainView:
         self._log = log
         self._open_lines = open_lines
         self._in_thread = in_thread or OneThread()
-        self._outbox = Outbox(interims=False)
+        super().__init__(interims=False)
         self._lines: dict[int, str] = {}  # by the event
 
     def watch(self, call: Call) -> None:
@@ -42,13 +42,6 @@ class PlainView:
         if line:
             self._lines[id(event)] = line
             self._outbox.offer(event)
-
-    def close(self) -> None:
-        self._outbox.close()
-
-    @property
-    def backlog(self) -> int:
-        return len(self._outbox)
 
     def undelivered(self) -> list[Event]:
         """None that anybody would want as JSON: what was not shown of a demo is nobody's loss."""

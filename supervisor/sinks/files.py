@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.events import CallEnded, Event
 from supervisor.sinks.encoding import ENDINGS, Form, lines_of
 from supervisor.sinks.lines import WholeLines, Write, open_private
-from supervisor.sinks.outbox import Outbox
+from supervisor.sinks.outbox import Boxed
 from supervisor.sinks.writing import PASSING, InThread, OneThread, Written, not_written, write_out
 
 PLAIN = frozenset((string.ascii_letters + string.digits + "-_.").encode())
@@ -50,7 +50,7 @@ def private_directory(path: Path) -> None:
         raise PermissionError(errno.EACCES, "this directory cannot be written to", str(path))
 
 
-class FilesSink:
+class FilesSink(Boxed):
     """Appends each event to its call's file, which is opened with the first event and closed after the last.
 
     Files are for their owner alone. A disk that is full is tried again, see `write_out`; a file is on its disk once its
@@ -73,7 +73,7 @@ class FilesSink:
         self._lines = lines_of(form)
         self._ending = ENDINGS[form]
         self._log = log
-        self._outbox = Outbox(interims=interims)
+        super().__init__(interims=interims)
         self._patience = patience
         self._in_thread = in_thread or OneThread()
         self._committed = committed
@@ -81,19 +81,6 @@ class FilesSink:
         self._files: dict[str, WholeLines] = {}  # by call id; only for whoever holds the lock
         self._lock = Lock()
         self._over = False
-
-    def offer(self, event: Event) -> None:
-        self._outbox.offer(event)
-
-    def close(self) -> None:
-        self._outbox.close()
-
-    @property
-    def backlog(self) -> int:
-        return len(self._outbox)
-
-    def undelivered(self) -> list[Event]:
-        return self._outbox.events()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:

@@ -73,3 +73,23 @@ class Outbox:
     async def wait(self) -> None:
         """Until something is offered, or the bell is rung."""
         await self._bell.wait()
+
+
+class Boxed:
+    """What all sinks with an outbox share (`sinks.Sink`); each adds the task that writes it out."""
+
+    def __init__(self, *, interims: bool) -> None:
+        self._outbox = Outbox(interims=interims)
+
+    def offer(self, event: Event) -> None:
+        self._outbox.offer(event)
+
+    def close(self) -> None:
+        self._outbox.close()
+
+    @property
+    def backlog(self) -> int:
+        return len(self._outbox)
+
+    def undelivered(self) -> list[Event]:
+        return self._outbox.events()

@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.core.problem import Problem
 from supervisor.events import CallEnded, Event, Transcript
 from supervisor.sinks.lines import WholeLines, takes_more
-from supervisor.sinks.outbox import Outbox
+from supervisor.sinks.outbox import Boxed
 from supervisor.sinks.stdout import standard_output
 from supervisor.sinks.text import TextLines, clock
 from supervisor.sinks.writing import FULL, InThread, OneThread, Written, not_written, write_out
@@ -25,7 +25,7 @@ from supervisor.terminal import columns, fitted, shown
 REPAINT = 0.1  # seconds between two status lines, at least
 
 
-class ScreenSink:
+class ScreenSink(Boxed):
     """`progress` moves the status line; the latest interim stands behind it."""
 
     def __init__(
@@ -41,7 +41,7 @@ class ScreenSink:
     ) -> None:
         self._log = log
         self._lines = TextLines(colour=colour)
-        self._outbox = Outbox(interims=interims)
+        super().__init__(interims=interims)
         self._open_lines = open_lines
         self._width = width
         self._in_thread = in_thread or OneThread()
@@ -54,23 +54,10 @@ class ScreenSink:
         self._moved = trio.Event()
         self._over = False
 
-    def offer(self, event: Event) -> None:
-        self._outbox.offer(event)
-
     def progress(self, position: float, left: float | None = None) -> None:
         """Seconds of the call done, and how many more it will take where that is known."""
         self._position, self._left = position, left
         self._moved.set()
-
-    def close(self) -> None:
-        self._outbox.close()
-
-    @property
-    def backlog(self) -> int:
-        return len(self._outbox)
-
-    def undelivered(self) -> list[Event]:
-        return self._outbox.events()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:

@@ -17,11 +17,11 @@ from supervisor.core.problem import Problem
 from supervisor.events import CallEnded, Event
 from supervisor.sinks.encoding import Form, lines_of
 from supervisor.sinks.lines import WholeLines, Write, open_named
-from supervisor.sinks.outbox import Outbox
+from supervisor.sinks.outbox import Boxed
 from supervisor.sinks.writing import FULL, InThread, OneThread, Written, not_written, write_out
 
 
-class LinesSink:
+class LinesSink(Boxed):
     """One line for each event, written at once, in the order they came."""
 
     def __init__(
@@ -38,23 +38,10 @@ class LinesSink:
         self._open_lines = open_lines
         self._lines = lines_of(form)
         self._log = log
-        self._outbox = Outbox(interims=interims)
+        super().__init__(interims=interims)
         self._patience = patience
         self._in_thread = in_thread or OneThread()
         self._committed = committed
-
-    def offer(self, event: Event) -> None:
-        self._outbox.offer(event)
-
-    def close(self) -> None:
-        self._outbox.close()
-
-    @property
-    def backlog(self) -> int:
-        return len(self._outbox)
-
-    def undelivered(self) -> list[Event]:
-        return self._outbox.events()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:
