@@ -4,8 +4,8 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # What ruff's ASYNC rules lack: cancel scopes and generators, cleanup that waits, nurseries, exception groups.
 ASYNC := ASYNC101,ASYNC102,ASYNC111,ASYNC113,ASYNC119,ASYNC121,ASYNC123,ASYNC900
 
-# Many tests wait for a process or a socket: one more than there are processors keeps these busy.
-WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+# Many tests wait for a process or a socket: two more than there are processors keep these busy.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 # Everything is decided in here, so every branch of it must be tested by its own tests; tracing the rest would only cost.
 CORE := tests/core supervisor/core tests/test_explain.py

@@ -48,7 +48,7 @@ def test_a_name_that_cannot_be_resolved_says_so(host: str) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
         async def getnameinfo(self, *_: object) -> tuple[str, str]:
-            raise NotImplementedError
+            raise NotImplementedError  # an abstract method of the resolver's, which a dial never asks for
 
     async def main() -> None:
         trio.socket.set_custom_hostname_resolver(Nowhere())

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -224,22 +226,42 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("arguments, code, words", MISTAKES, ids=[" ".join(each[0][1:])[:60] for each in MISTAKES])
-def test_a_mistake_is_one_line_with_its_way_on(tmp_path, arguments, code, words):
+# The command line, once for each mistake, in one process: to start one costs more than to be wrong in it.
+EACH = """
+import contextlib, io, json, sys
+from supervisor.cli import run
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = run(arguments)
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+
+def test_a_mistake_is_one_line_with_its_way_on(tmp_path):
+    """The cause and the mend, the right exit code, and nobody was dialled."""
     (tmp_path / "text").write_text("this is no audio at all, it is text\n" * 50)
     (tmp_path / "empty").write_bytes(b"")
     wav(tmp_path / "wav", 0.5)
-    named = [each.format(**{name: tmp_path / name for name in ("text", "empty", "wav")}) for each in arguments]
 
     async def test(url, emulator):
-        more = [] if "--url" in named or len(named) < 2 else ["--url", url]
-        ran = await command(*named, *more)
-        lines = [line for line in ran.err.decode().splitlines() if line.startswith("stream-supervisor:")]
+        each = []
+        for arguments, _, _ in MISTAKES:
+            named = [part.format(**{name: tmp_path / name for name in ("text", "empty", "wav")}) for part in arguments]
+            each.append([*named, *([] if "--url" in named or len(named) < 2 else ["--url", url])])
+        ran = await trio.run_process(
+            [sys.executable, "-c", EACH, json.dumps(each)],
+            capture_stdout=True,
+            env={**os.environ, "DEEPGRAM_API_KEY": "", "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        answers = [json.loads(line) for line in ran.stdout.splitlines()]
 
-        assert ran.code == code
-        assert len(lines) == 1
-        assert words in lines[0]
-        assert "Traceback" not in ran.err.decode()
+        assert len(answers) == len(MISTAKES)
+        for (arguments, code, words), (found, said) in zip(MISTAKES, answers, strict=True):
+            lines = [line for line in said.splitlines() if line.startswith("stream-supervisor:")]
+            assert found == code, (arguments, said)
+            assert len(lines) == 1, (arguments, said)
+            assert words in lines[0], arguments
+            assert "Traceback" not in said, arguments
         assert emulator.proof.connections == []
 
     beside_an_emulator(test)
