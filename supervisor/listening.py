@@ -6,13 +6,13 @@ taken whole, whatever becomes of the sessions: where there is no room, the oldes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from .core.ledger import Ledger
+from .core.ledger import Ledger, Lost
 from .core.pacing import Pacer
 from .core.pool import Pool
 from .core.problem import Problem
@@ -26,6 +26,7 @@ AHEAD = 2.0  # seconds of audio that a source which can wait is read ahead of wh
 OWN = 10.0  # seconds of audio that a live call keeps, however full the memory of all calls is
 AMPLE = 40.0  # the same of a source that can wait: with less, a server may never have enough to tell a final of
 PIECE = 0.1  # seconds of audio that are worth reading
+FILL = 1.0  # seconds of a silence the source has filled in that are sent: the server must hear that there was one
 
 
 @dataclass(eq=False)
@@ -43,8 +44,9 @@ class Listening:
     ended: bool = field(default=False, init=False)
     problem: Problem | None = field(default=None, init=False)  # the source died of it
     waits: bool = field(default=False, init=False)  # it is not read until some audio is acknowledged
+    paused: bool = field(default=False, init=False)  # what comes now is neither sent nor kept
+    lost: dict[GapReason, int] = field(default_factory=dict, init=False)  # frames, by reason; their sum is the ledger's
     _stopping: bool = field(default=False, init=False)
-    _filling: int = field(default=0, init=False)  # frames of silence that are told of, and not in the ledger yet
     _warned: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -73,41 +75,45 @@ class Listening:
     def _take(self) -> None:
         live = self.feed.live
         while live or self._wanted():
-            taken = self._next()
+            taken = self.feed.take()
             if taken is None:
                 return
             if isinstance(taken, End):
                 self.ended, self.problem = True, taken.problem
                 return
             before = self.ledger.at.written
-            if isinstance(taken, Filled):
-                self.ledger.fill(taken.frames)
-            else:
-                self.ledger.write(taken)
+            self._withhold(taken) if self.paused else self._keep(taken)
             if self._reading:
                 self._reading.take(self.ledger.at.written - before)
-            if live and (excess := self._kept - self._capacity) > 0:
+            if live and (excess := self.ledger.kept - self._capacity) > 0:
                 self._let_go(excess)
             self.pool.update(self)
 
-    def _next(self) -> bytes | Filled | End | None:
-        """What the source gives; silence that it fills in comes by the second, so that an hour of it needs no room."""
-        if not self._filling:
-            taken = self.feed.take()
-            if not isinstance(taken, Filled):
-                return taken
-            self._filling = taken.frames
-        frames = min(self._filling, self.ledger.format.sample_rate)
-        self._filling -= frames
-        return Filled(frames)
+    def _keep(self, taken: bytes | Filled) -> None:
+        if isinstance(taken, bytes):
+            self.ledger.write(taken)
+        else:
+            sent = min(taken.frames, self.ledger.format.frames(FILL))
+            self.ledger.fill(sent)
+            self.ledger.pass_over(taken.frames - sent)
+
+    def _withhold(self, taken: bytes | Filled) -> None:
+        start = self.ledger.at.written
+        if isinstance(taken, bytes):
+            self.ledger.withhold_audio(taken)
+        else:
+            self.ledger.withhold(taken.frames)
+        if self.ledger.at.written > start:
+            self.telling.gap(start, self.ledger.at.written, "paused")
 
     def _wanted(self) -> bool:
         """A source that can wait is read a little ahead, and no further."""
         ledger = self.ledger
         held = ledger.unacknowledged
         self.waits = held >= max(self._capacity, self._ample) or (self.pool.full and held >= self._ample)
+        unpaced_pause = self.paused and self._reading is None  # it would be over in no time, and withhold everything
         return (
-            not (self._stopping or self.waits)
+            not (self._stopping or self.waits or unpaced_pause)
             and ledger.at.written - max(self.sent_to(), ledger.at.acknowledged) < self._ahead
             and (self._reading is None or self._reading.allowance(trio.current_time()) >= self._piece)
         )
@@ -122,20 +128,22 @@ class Listening:
     @property
     def spare(self) -> int:
         """Bytes that it may have to lose for other calls."""
-        return max(0, self._kept - self._own) * self.ledger.format.frame_bytes if self.feed.live else 0
+        return max(0, self.ledger.kept - self._own) * self.ledger.format.frame_bytes if self.feed.live else 0
 
     def give_way(self, size: int) -> None:
         """Another call needs the memory more."""
         self._let_go(-(-size // self.ledger.format.frame_bytes))
 
-    @property
-    def _kept(self) -> int:
-        """Frames in memory that are not acknowledged."""
-        return self.ledger.at.written - max(self.ledger.floor, self.ledger.at.acknowledged)
-
     def _let_go(self, frames: int) -> None:
-        self.telling.lost(self.ledger.let_go(frames, self.sent_to()), "overflow")
+        self.tell_lost(self.ledger.let_go(frames, self.sent_to()), "overflow")
 
     def lose(self, start: int, end: int, reason: GapReason) -> None:
         """Nothing of this that is not settled will be transcribed."""
-        self.telling.lost(self.ledger.lose(start, end), reason)
+        self.tell_lost(self.ledger.lose(start, end), reason)
+
+    def tell_lost(self, ranges: Sequence[Lost], reason: GapReason) -> None:
+        """The ledger has just settled these as lost."""
+        self.telling.lost(ranges, reason)
+        fresh = self.ledger.at.lost_frames - sum(self.lost.values())
+        if fresh:
+            self.lost[reason] = self.lost.get(reason, 0) + fresh

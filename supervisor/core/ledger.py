@@ -98,6 +98,26 @@ class Ledger:
         """Frames between the watermark and the last one written."""
         return self.at.written - self.at.acknowledged
 
+    @property
+    def unsettled(self) -> int:
+        """Frames of which some channel still waits for a final result."""
+        at, missing = self.at, Intervals()
+        for settled, watermark in zip(at.settled, at.watermarks, strict=True):
+            for start, end in settled.missing(watermark, at.written):
+                missing.add(start, end)
+        return sum(end - start for start, end in missing.spans)
+
+    @property
+    def kept(self) -> int:
+        """Frames in memory that are not acknowledged."""
+        return min(self.at.written - max(self.floor, self.at.acknowledged), self.size // self.format.frame_bytes)
+
+    @property
+    def end(self) -> int:
+        """Where the last audio that is held ends: what was written since is not for sending."""
+        last = self._segments[-1] if self._segments else None
+        return last.position + last.frames if last else self.floor
+
     def write(self, audio: bytes) -> int:
         """Append audio of any length; return the whole frames that became. What is left of a frame waits for the rest."""
         at = self.at
@@ -115,11 +135,28 @@ class Ledger:
         self._append(self.format.silence(frames), frames)
         self.at.filled_frames += frames
 
+    def pass_over(self, frames: int) -> None:
+        """Let the clock go on over silence that the source knows has passed, and that nobody needs to be sent."""
+        self.at.filled_frames += frames
+        self._skip(frames)
+
     def withhold(self, frames: int) -> None:
         """Let the clock go on over audio that is neither kept nor sent."""
         at = self.at
-        at.heard_frames += frames
         at.withheld_frames += at.withheld.add(at.written, at.written + frames)
+        self._skip(frames)
+
+    def withhold_audio(self, audio: bytes) -> int:
+        """The same for audio of any length, of which nothing stays; return its whole frames."""
+        at, size = self.at, self.format.frame_bytes
+        frames, torn = divmod(len(at.remainder) + len(audio), size)
+        at.remainder = bytes(torn)
+        self.withhold(frames)
+        return frames
+
+    def _skip(self, frames: int) -> None:
+        at = self.at
+        at.heard_frames += frames
         at.written += frames
         for settled in at.settled:
             settled.add(at.written - frames, at.written)
@@ -287,5 +324,5 @@ class Reader:
 
     @property
     def backlog(self) -> int:
-        """Frames written that this session has not been sent."""
-        return self._ledger.at.written - max(self.position, self._ledger.floor)
+        """Frames held that this session has not been sent; a hole that lies among them counts."""
+        return max(0, self._ledger.end - max(self.position, self._ledger.floor))

@@ -22,6 +22,8 @@ STEPS = st.lists(
         st.tuples(st.just("write"), st.binary(min_size=20, max_size=60)),
         st.tuples(st.just("fill"), st.integers(0, 5)),
         st.tuples(st.just("withhold"), st.integers(0, 5)),
+        st.tuples(st.just("withhold_audio"), st.binary(max_size=20)),
+        st.tuples(st.just("pass_over"), st.integers(0, 5)),
         st.tuples(st.just("peek"), WHO, st.integers(-1, 12)),
         st.tuples(st.just("read"), WHO, st.integers(0, 12), st.integers(0, 12)),
         st.tuples(st.just("read"), WHO, st.just(12), st.just(12)),
@@ -40,7 +42,7 @@ STEPS = st.lists(
 
 @dataclass
 class Frame:
-    audio: bytes | None  # None: withheld
+    audio: bytes | None  # None: withheld or passed over
     fates: list[str]  # of each channel: a, l, w, or nothing yet
     sent: bool = False
 
@@ -82,6 +84,19 @@ class Model:
         self.ledger.withhold(frames)
         self.append(None, frames, "w")
 
+    def withhold_audio(self, audio: bytes) -> None:
+        """What is not a whole frame goes on being a part of one, and nothing else of it stays."""
+        whole, torn = divmod(len(self.torn) + len(audio), self.size)
+
+        assert self.ledger.withhold_audio(audio) == whole
+        self.append(None, whole, "w")
+        self.torn = bytes(torn)
+
+    def pass_over(self, frames: int) -> None:
+        self.ledger.pass_over(frames)
+        self.append(None, frames, "a")
+        self.filled += frames
+
     def peek(self, who: int, frames: int) -> int:
         """What is shown is what was written there, in one piece; nothing is shown only where nothing is left."""
         reader, before = self.readers[who], self.readers[who].position
@@ -93,7 +108,8 @@ class Model:
         assert len(audio) == count * self.size <= max(0, frames) * self.size
         assert all(frame.audio is not None for frame in expected)
         assert before <= at
-        assert reader.backlog == len(self.frames) - max(at, self.floor)
+        end = max((n + 1 for n in range(self.floor, len(self.frames)) if self.frames[n].audio is not None), default=0)
+        assert reader.backlog == max(0, end - max(at, self.floor))
         over = range(max(before, self.floor), at)
         assert all(self.frames[n].audio is None for n in over)  # it moves on only over what was given up
         if frames > 0:
@@ -198,6 +214,8 @@ class Model:
         assert at.heard_frames == acknowledged + lost + withheld + unfinished
         assert (at.sent, at.replayed_frames, at.filled_frames) == (self.sent, self.replayed, self.filled)
         assert self.ledger.unacknowledged == len(frames) - done
+        assert self.ledger.unsettled == sum("" in frame.fates for frame in frames)
+        assert self.ledger.kept <= min(len(frames) - max(done, self.floor), self.ledger.size // self.size)
         assert self.ledger.floor == self.floor
         held = sum(frame.audio is not None for frame in frames[self.floor :])
         assert held * self.size <= self.ledger.size <= (held + self.ledger.format.sample_rate) * self.size
