@@ -23,7 +23,8 @@ from .core.dialect import LISTEN_V1, Dialect
 from .core.fleet import Fleet, OpenFleet
 from .core.hearing import Ended, Said, Skipped
 from .core.judge import TAIL_ANY, UNDECODABLE, Judge, Judgement
-from .core.ledger import Ledger
+from .core.ledger import Ledger, Lost
+from .core.meter import Meter, NoMeter
 from .core.pacing import RATE, Pacer
 from .core.pool import Pool
 from .core.problem import Exit, Problem
@@ -42,6 +43,7 @@ Outcome = Literal["complete", "aborted", "gave_up", "stopped"]
 BEHIND = 30.0  # seconds of backlog that are worth asking for finals often
 STARVED = 10.0  # seconds without call audio before a NET closure that make the next session prefer silence
 STARVING = ("NET-0000", "NET-0001", "NET-0002")
+AWAKE = 0.5  # seconds after which a call that backs off looks whether it still has to
 HEARD_DIFFERENTLY = 0.25  # seconds between what we sent and what the server says it heard
 
 
@@ -56,6 +58,7 @@ class World:
     log: structlog.typing.FilteringBoundLogger
     fleet: Fleet = field(default_factory=OpenFleet)
     pool: Pool = field(default_factory=Pool)
+    meter: Meter = field(default_factory=NoMeter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Spec:
     dialect: Dialect = LISTEN_V1
     metadata: Mapping[str, str] = field(default_factory=dict)
     labels: Sequence[str] = ()
+    intake: str = ""  # that brought it
+    hear: Callable[[Event], None] | None = None  # gets its events besides whoever gets all
     realtime: bool = False  # take a source that can wait no faster than it was spoken
     raw: bool = False
     tap: Callable[[AudioFormat], Callable[[bytes], None]] | None = None  # sees the audio that goes out
@@ -106,6 +111,7 @@ class Call:
         self._attempt = 1
         self._last = Judgement(Closure(), Verdict.RETRY)  # of the session that ended last
         self._closing: tuple[Session | None, float] | None = None  # it is not told yet
+        self._pausing = False
 
     # What others may ask
 
@@ -115,6 +121,21 @@ class Call:
             self.listening.stop()
         else:
             self._opening.cancel("stopped before the source gave any audio")
+
+    def pause(self) -> None:
+        """From here on the call's audio is withheld: neither sent nor kept."""
+        self._pausing = True
+        if self._started:
+            self.listening.paused = True
+
+    def resume(self) -> None:
+        self._pausing = False
+        if self._started:
+            self.listening.paused = False
+
+    @property
+    def paused(self) -> bool:
+        return self._pausing
 
     @property
     def begun(self) -> bool:
@@ -165,6 +186,7 @@ class Call:
             result = self._end("aborted", "aborted", Exit.BUG)
         finally:
             self.status = "ended"
+            self.world.fleet.leave(self.spec.call_id)
             if self._started:
                 self.world.pool.leave(self.listening)
             if self._started and result is None:  # cancelled
@@ -199,7 +221,7 @@ class Call:
         self.ledger = Ledger(self.format, self.state.at)
         self.pacer = Pacer(self.format.sample_rate)
         self.telling = Telling(
-            self.spec.call_id, self.format, channels, self.world.emit, self.world.wall, self.spec.raw
+            self.spec.call_id, self.format, channels, self._emit, self.world.wall, self.spec.raw
         )
         self.listening = Listening(
             feed,
@@ -211,10 +233,16 @@ class Call:
             sent_to=lambda: self.session.reader.position if self.session else 0,
             realtime=self.spec.realtime,
         )
+        self.listening.paused = self._pausing
         self._tap = self.spec.tap(self.format) if self.spec.tap else None
         self.telling.call_started(self.spec.source.label, self.spec.labels, self.spec.metadata)
         self.status, self._started = "listening", True
         self.opened.set()
+
+    def _emit(self, event: Event) -> None:
+        self.world.emit(event)
+        if self.spec.hear:
+            self.spec.hear(event)
 
     # The sessions
 
@@ -261,11 +289,12 @@ class Call:
     def _said_enough(self) -> bool:
         """What is left is too short to be worth another dial; a call that was never sent anything has not had its first."""
         least = self.format.frames(TAIL_ANY) if self.ledger.at.sent else 0
-        return self.ledger.unacknowledged <= least
+        return self.ledger.unsettled <= least
 
     async def _leased(self) -> bool:
         """Wait for the fleet's leave to dial; False once the call has waited too long for anything to come of it."""
-        while (wait := self.world.fleet.lease(self.spec.call_id, trio.current_time())) > 0:
+        running = self.state.sessions > 0
+        while (wait := self._lease(running)) > 0:
             if self._stalled_since is None:
                 self._stalled_since = trio.current_time()
             left = self.spec.settings.retry.give_up_after - self._stalled()
@@ -273,6 +302,9 @@ class Call:
                 return False
             await trio.sleep(min(wait, left))
         return True
+
+    def _lease(self, running: bool) -> float:
+        return self.world.fleet.lease(self.spec.call_id, self.service.party, trio.current_time(), running=running)
 
     def _new_session(self, endpoint: Endpoint) -> Session:
         self.state.sessions += 1
@@ -292,6 +324,7 @@ class Call:
             opened=self._opened,
             told=self._told,
             progressed=self._progressed,
+            latency=self.world.meter.result,
             tap=self._tap,
             silence=self._silence,
             hurry=self._barren >= 2 or (behind and self.state.sessions > 1),
@@ -310,11 +343,16 @@ class Call:
     def _opened(self, request_id: str) -> None:
         self.status = "streaming"
         assert self.session
+        now = trio.current_time()
+        self.world.fleet.opened(self.spec.call_id, now)
+        self.world.meter.dialled(now - self.session.dialled_at, "101")
         self.telling.session_opened(self.state.sessions, request_id, self._attempt, self.session.reader.position)
         self.log.info("session_opened", session=self.state.sessions, request_id=request_id)
 
     def _progressed(self) -> None:
         """The watermark moved over call audio: forget the failures, and the audio that no replay will need."""
+        if self._stalled_since is not None:
+            self.world.meter.recovered(self._stalled())
         self._stalled_since = None
         self._silence = False
         self.ledger.release(self._replay_from())
@@ -332,7 +370,7 @@ class Call:
                 if told.is_final or self.service.interims:
                     self.telling.transcript(told, self.state.sessions, request_id, message)
             case Skipped():
-                self.telling.gap(told.start, told.end, "server_skipped", told.channel)
+                self.listening.tell_lost([Lost(told.start, told.end, told.channel)], "server_skipped")
             case Ended():
                 self.telling.utterance_end(told, self.state.sessions, message)
             case SpeechBegan():
@@ -349,6 +387,8 @@ class Call:
         if closure.progress or self._stalled_since is None:
             self._stalled_since = trio.current_time()
         self._barren = 0 if closure.progress else self._barren + 1
+        if session and not closure.opened:
+            self.world.meter.dialled(trio.current_time() - session.dialled_at, str(closure.status or "none"))
         self.listening.lose(0, self.ledger.floor, "overflow")  # it was on its way, and cannot be sent again
         if session:
             ended = session.hearing.abandoned()
@@ -361,7 +401,7 @@ class Call:
             self.log.warning(
                 "server_heard_differently", sent=round(closure.sent, 3), server_heard=heard, request_id=closure.request_id
             )
-        tail = self.format.seconds(self.ledger.unacknowledged)
+        tail = self.format.seconds(self.ledger.unsettled)
         ended_and_sent = self.listening.ended and self.ledger.at.sent > 0
         judgement = self._judge.judge(closure, ended=ended_and_sent, tail=tail)
         if final:
@@ -409,7 +449,10 @@ class Call:
         self.status = "waiting"
 
     async def _sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
+        """Back off, but for no longer than the fleet sees a reason to."""
+        epoch, until = self.world.fleet.epoch, trio.current_time() + seconds
+        while (left := until - trio.current_time()) > 0 and self.world.fleet.epoch == epoch:
+            await trio.sleep(min(left, AWAKE))
 
     def _room(self) -> float:
         """Seconds of audio that the buffer can still take; who can wait needs no room."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from . import __version__
 from .connection import Endpoint
 from .core.audio import AudioFormat
+from .core.fleet import Party
 from .core.options import check_options, check_url, hide_secrets, listen_url
 from .core.options.spelling import Value
 from .core.problem import Exit, Problem
@@ -34,6 +35,7 @@ class Service:
     multichannel: bool = False  # results come for each channel by itself
     whole_finals: bool = False  # replay from the start of the last final: redaction must hear all of a number
     warnings: tuple[str, ...] = ()
+    party: Party = Party()  # what limits of the fleet apply
 
 
 Offer = Callable[[AudioFormat, str], Service]  # from a call's audio and its session id; raises Problem
@@ -58,14 +60,19 @@ class Deepgram:
             raise Problem(
                 "no Deepgram key", f"export it as {DEFAULT_VARIABLE}, or say where it is: {FORMS}", Exit.CONFIG
             )
-        self._credential = credential
+        self.credential = credential  # another one may take its place while calls run
         self._settings = settings or SessionSettings()
         self._entropy = entropy
         self._dial = route(self.url, ca=ca, environ=environ, send_timeout=self._settings.send_timeout).dial
 
     def check(self) -> tuple[str, ...]:
         """Warnings about the key, which is looked at; raises Problem."""
-        return self._credential.check() if self._credential else ()
+        return self.credential.check() if self.credential else ()
+
+    @property
+    def key_name(self) -> str:
+        """Where the key is; empty where there is none."""
+        return self.credential.describe() if self.credential else ""
 
     def offer(self, options: Mapping[str, Value]) -> Offer:
         """What calls with these options are offered."""
@@ -78,13 +85,13 @@ class Deepgram:
     def _service(self, options: Mapping[str, Value], audio: AudioFormat, session_id: str) -> Service:
         checked = check_options(options, audio, self.url)
         parts = urlsplit(listen_url(self.url, checked.query))
-        credential = self._credential
         fixed = (
             (b"User-Agent", f"stream-supervisor/{__version__}".encode()),
             (b"x-deepgram-session-id", session_id.encode()),
         )
 
         async def endpoint() -> Endpoint:
+            credential = self.credential
             key = ((b"Authorization", (await credential.authorization()).encode()),) if credential else ()
             return Endpoint(
                 dial=self._dial,
@@ -102,4 +109,5 @@ class Deepgram:
             multichannel=("multichannel", "true") in checked.query,
             whole_finals=checked.redacts,
             warnings=checked.warnings,
+            party=Party(self.key_name, f"{parts.scheme}://{parts.netloc}", dict(checked.query).get("model", "")),
         )

@@ -65,6 +65,7 @@ class Session:
     opened: Callable[[str], None]  # with the request id
     told: Callable[[Told, str | bytes], None]
     progressed: Callable[[], None]
+    latency: Callable[[float], None]  # of each interim, in seconds
     tap: Callable[[bytes], None] | None = None  # sees the audio that goes out
     silence: bool = False  # hold an idle session with silence rather than KeepAlive
     hurry: bool = False  # ask for finals often: sessions have come to nothing
@@ -76,6 +77,7 @@ class Session:
     progress: bool = False
     connected: bool = False
     answered: bool = False  # the server has said something
+    dialled_at: float = 0.0
     _opened_at: float = 0.0
     _heard_at: float = 0.0  # when the server last said something
     _doubt: str = ""  # why the session is being given up, while the server is asked for its last word
@@ -103,6 +105,7 @@ class Session:
 
     async def run(self) -> Closure:
         """From dial to closure."""
+        self.dialled_at = trio.current_time()
         closures: list[Closure] = []
         try:
             async with connect(self.endpoint) as connection:
@@ -314,6 +317,7 @@ class Session:
                 self._final_ends[channel] = max(self._final_ends[channel], results.end)
         if not results.is_final and not self.finishing:
             self.state.latencies.add(self.sent - results.end)
+            self.latency(self.sent - results.end)
         before = self.ledger.at.acknowledged_frames
         for each in self.hearing.results(results):
             self.told(each, text)

@@ -28,8 +28,8 @@ class Books(OpenFleet):
         super().__init__()
         self.lines = []
 
-    def lease(self, call_id, now):
-        wait = super().lease(call_id, now)
+    def lease(self, call_id, party, now, *, running):
+        wait = super().lease(call_id, party, now, running=running)
         self.lines += ["lease"] if not wait else []
         return wait
 
@@ -96,7 +96,7 @@ def test_but_not_for_longer_than_a_minute():
 
 def test_a_call_that_may_not_dial_is_given_up_all_the_same():
     class Never(OpenFleet):
-        def lease(self, _, now):
+        def lease(self, call_id, party, now, *, running):
             return 0.0 if now < 0.23 else 1000.0
 
     settings = Settings(retry=RetrySettings(give_up_after=100.0))

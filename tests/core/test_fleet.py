@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.core.closure import Closure
-from supervisor.core.fleet import OpenFleet
+from supervisor.core.fleet import OpenFleet, Party
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ def test_how_long_to_stay_away(reports, now, wait):
     for at, closure in reports:
         fleet.report("one", closure, at)
 
-    assert wait == fleet.lease("another", now)
+    assert wait == fleet.lease("another", Party(), now, running=False)
