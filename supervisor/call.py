@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from .connection import Endpoint
+from .core.account import Account
 from .core.audio import AudioFormat
 from .core.catalogue import payload_named
 from .core.closure import Closure, Verdict
@@ -96,6 +97,7 @@ class Call:
         self.spec = spec
         self.world = world
         self.log = world.log.bind(call_id=spec.call_id)
+        self.began = trio.current_time()
         self.status = "opening"  # for whoever watches: opening, listening, dialling, streaming, waiting, ended
         self.session: Session | None = None
         self.closures: list[SessionClosed] = []
@@ -143,12 +145,36 @@ class Call:
         return self._started and self.ledger.at.written > 0
 
     @property
+    def sessions(self) -> int:
+        return self.state.sessions if self._started else 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of audio in memory."""
+        return self.ledger.size if self._started else 0
+
+    @property
     def heard(self) -> float:
         return self.format.seconds(self.ledger.at.written)
 
     @property
     def acknowledged(self) -> float:
         return self.format.seconds(self.ledger.at.acknowledged)
+
+    @property
+    def account(self) -> Account:
+        """Where its audio has gone so far."""
+        if not self._started:
+            return Account()
+        at, seconds = self.ledger.at, self.format.seconds
+        return Account(
+            heard=seconds(at.heard_frames),
+            acknowledged=seconds(at.acknowledged_frames),
+            withheld=seconds(at.withheld_frames),
+            replayed=seconds(at.replayed_frames),
+            injected=seconds(at.injected_frames),
+            lost={reason: seconds(frames) for reason, frames in self.listening.lost.items()},
+        )
 
     @property
     def left(self) -> float | None:
@@ -451,7 +477,7 @@ class Call:
     async def _sleep(self, seconds: float) -> None:
         """Back off, but for no longer than the fleet sees a reason to."""
         epoch, until = self.world.fleet.epoch, trio.current_time() + seconds
-        while (left := until - trio.current_time()) > 0 and self.world.fleet.epoch == epoch:
+        while (left := until - trio.current_time()) > 0 and self.world.fleet.epoch == epoch:  # noqa: ASYNC110
             await trio.sleep(min(left, AWAKE))
 
     def _room(self) -> float:

@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -30,6 +31,15 @@ LAST_WRITES = 5.0  # seconds for the outputs, once somebody has said that everyt
 Tell = Callable[[Problem, str], None]  # a problem, and the id of the call that has it, if it is one call's
 
 
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of a call."""
+
+    result: Result | None  # None: it ended before there was any audio
+    exit_code: Exit
+    problem: Problem | None = None
+
+
 class Running:
     """Calls while they run, and what came of those that have ended."""
 
@@ -41,10 +51,14 @@ class Running:
         self.scope = trio.CancelScope()  # of all calls
         self.steps: list[Stage] = [self.abort]  # what the signals to come mean, each waiting for less than the last
         self.at_least: dict[int, int] = {}  # the step that a signal leads to at once
+        self.apart: dict[int, Stage] = {}  # signals that are no step of ending
         self._tell = tell
 
-    async def call(self, call: Call) -> Result | None:
-        """Run one; what goes wrong with it is told and noted, and is nobody else's business."""
+    async def call(self, call: Call, counts: Callable[[], bool] = lambda: True) -> Came:
+        """Run one; what goes wrong with it is told, and is nobody else's business.
+
+        `counts` is asked once it has ended: whether its exit code may be the process's.
+        """
         call_id = call.spec.call_id
         self.calls[call_id] = call
         code = Exit.UNDELIVERED  # unless it comes to an end of its own
@@ -62,10 +76,11 @@ class Running:
             del self.calls[call_id]
             if code is Exit.UNDELIVERED and not call.begun:
                 code = Exit.OK  # there was nothing to deliver
-            self.note(code)
+            if counts():
+                self.note(code)
         if problem:
-            self.tell(problem, call_id)
-        return result
+            self._tell(problem, call_id)
+        return Came(result, code, problem)
 
     def tell(self, problem: Problem, call_id: str = "") -> None:
         self.note(problem.exit_code)
@@ -114,7 +129,9 @@ async def running(
     these = Running(World(grid, emit, wall, chance, log, pool=pool), tell)
     async with trio.open_nursery() as listening:
         if signals:  # from beginning to end, for a moment without a handler would be one in which a signal kills
-            await listening.start(partial(on_signals, these.steps, at_least=these.at_least, signals=signals))
+            await listening.start(
+                partial(on_signals, these.steps, at_least=these.at_least, apart=these.apart, signals=signals)
+            )
         async with trio.open_nursery() as outputs:
 
             def hurry() -> None:
@@ -128,6 +145,7 @@ async def running(
                     await body(these)
                 nursery.cancel_scope.cancel("all calls have ended")
             these.steps[:] = [hurry]
+            these.apart.clear()
             if these.scope.cancelled_caught:
                 hurry()
             for sink in sinks:

@@ -23,6 +23,7 @@ from .credential import DEFAULT_VARIABLE, FORMS, Credential
 from .dial import route
 
 DEEPGRAM = "deepgram.com"
+ANY = Party()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Service:
     multichannel: bool = False  # results come for each channel by itself
     whole_finals: bool = False  # replay from the start of the last final: redaction must hear all of a number
     warnings: tuple[str, ...] = ()
-    party: Party = Party()  # what limits of the fleet apply
+    party: Party = ANY  # what limits of the fleet apply
 
 
 Offer = Callable[[AudioFormat, str], Service]  # from a call's audio and its session id; raises Problem

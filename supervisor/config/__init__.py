@@ -6,15 +6,18 @@ the dataclasses and nowhere else. `config/supervisor.toml` is the reference.
 
 from .describing import describe
 from .loading import load
-from .model import CallConfig, Config, DeepgramConfig, LimitsConfig, SinkConfig
+from .model import AdminConfig, CallConfig, Config, DeepgramConfig, IntakeConfig, LimitsConfig, MetricsConfig, SinkConfig
 from .room import total_bytes
 from .table import WrongConfig
 
 __all__ = [
+    "AdminConfig",
     "CallConfig",
     "Config",
     "DeepgramConfig",
+    "IntakeConfig",
     "LimitsConfig",
+    "MetricsConfig",
     "SinkConfig",
     "WrongConfig",
     "describe",

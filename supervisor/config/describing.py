@@ -14,7 +14,7 @@ from supervisor.credential import DEFAULT_VARIABLE, without_keys
 from supervisor.logs import HIDDEN, Secrets
 
 from .checking import audio_of
-from .model import CallConfig, Config, DeepgramConfig
+from .model import CallConfig, Config, DeepgramConfig, IntakeConfig
 
 LONGEST = 300  # characters of a value
 
@@ -35,6 +35,11 @@ def describe(config: Config, formats: Mapping[str, AudioFormat] | None = None) -
         lines += ["", f"[{name}]", *_values(values, type(values)())]
     for sink in config.sinks:
         lines += ["", "[[sink]]", *_values(sink)]
+    for name, one in (("admin", config.admin), ("metrics", config.metrics)):
+        if one:
+            lines += ["", f"[{name}]", *_values(one)]
+    for intake in config.intakes:
+        lines += ["", "[[intake]]", *_values(intake), *_url(config, intake, None)]
     for call in config.calls:
         lines += ["", "[[call]]", *_values(call), *_url(config, call, (formats or {}).get(call.name))]
     return "\n".join(lines)
@@ -70,13 +75,13 @@ def _toml(value: object) -> str:
             return plain(str(value))
 
 
-def _url(config: Config, call: CallConfig, known: AudioFormat | None) -> Iterator[str]:
+def _url(config: Config, call: CallConfig | IntakeConfig, known: AudioFormat | None) -> Iterator[str]:
     options = config.options(call)
-    audio = known or call.format()
+    audio = known or (call.format() if isinstance(call, CallConfig) else None)
     base = check_url(config.deepgram.url, False)
     query = check_options(options, audio or audio_of(call, options), config.deepgram.url).query
     if audio is None:
         query = tuple(pair for pair in query if pair[0] not in ("encoding", "sample_rate", "channels"))
     yield f"# {hide_secrets(listen_url(base, query))}"
     if audio is None:
-        yield "# and encoding, sample_rate and channels as the audio's own header says"
+        yield "# and encoding, sample_rate and channels as the audio itself says"

@@ -136,6 +136,7 @@ def _config(document: Mapping[str, Any], tables: Mapping[str, list[tuple[str, An
         deepgram = dataclasses.replace(deepgram, url=environ["DEEPGRAM_URL"])
     return Config(
         calls=tuple(call for _, call in tables["call"]),
+        intakes=tuple(intake for _, intake in tables["intake"]),
         sinks=tuple(sink for _, sink in tables["sink"]) or Config().sinks,
         deepgram=deepgram,
         limits=the("limits", LimitsConfig()),
@@ -144,4 +145,6 @@ def _config(document: Mapping[str, Any], tables: Mapping[str, list[tuple[str, An
             retry=the("retry", RetrySettings()),
             buffer=the("buffer", BufferSettings()),
         ),
+        admin=the("admin", None),
+        metrics=the("metrics", None),
     )

@@ -47,25 +47,39 @@ class CallConfig:
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig:
-    kind: Literal["files", "stdout"]
-    directory: str | None = None
-    format: Literal["jsonl", "text"] = "jsonl"
+    kind: Literal["files", "stdout", "webhook"]
+    name: str | None = None  # in logs and metrics; None = its kind
+    directory: str | None = None  # of files
+    format: Literal["jsonl", "text"] = "jsonl"  # of files and stdout
     interims: bool = False
+    url: str | None = None  # of a webhook
+    secret: str | None = None  # of a webhook: the place of what its messages are signed with
+    ca: str | None = None  # of a webhook: a PEM file, trusted beside the system's
+    last_resort: bool = False  # of files: for what another sink cannot take, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeConfig:
     name: str
     kind: Literal["audiosocket", "tcp", "directory"]
-    listen: str | None = None
-    directory: str | None = None
-    allow: tuple[str, ...] = ()
-    options: Mapping[str, Value] = field(default_factory=dict)
+    listen: str | None = None  # of audiosocket and tcp
+    allow: tuple[str, ...] = ()  # networks that may connect from beyond this machine
+    directory: str | None = None  # of directory
+    labels: tuple[str, ...] = ()  # of the channels
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of each call
+    options: Mapping[str, Value] = field(default_factory=dict)  # over those of [deepgram]
+    silence: bool = True  # of audiosocket: a frame back each second while nothing comes, or Asterisk hangs up after two
+    codec_override: Literal["mulaw", "alaw"] | None = None  # of audiosocket: what frames of 160 bytes really hold
+    encoding: Literal["linear16", "linear32", "mulaw", "alaw"] | None = None  # of tcp: of audio without a header line
+    sample_rate: int | None = None
+    channels: int | None = None
+    pace: Literal["realtime", "max"] = "max"  # of directory
+    format: Literal["jsonl", "text"] = "jsonl"  # of directory: of the transcript beside the audio
 
 
 @dataclass(frozen=True, slots=True)
 class AdminConfig:
-    socket: str
+    socket: str = "/run/stream-supervisor/admin.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +90,16 @@ class MetricsConfig:
 @dataclass(frozen=True, slots=True)
 class Config:
     calls: tuple[CallConfig, ...] = ()
+    intakes: tuple[IntakeConfig, ...] = ()
     sinks: tuple[SinkConfig, ...] = (SinkConfig("stdout"),)
     version: int = 1
     deepgram: DeepgramConfig = field(default_factory=DeepgramConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     settings: Settings = field(default_factory=Settings)
+    admin: AdminConfig | None = None  # nobody is served
+    metrics: MetricsConfig | None = None  # likewise
     warnings: tuple[str, ...] = ()
 
-    def options(self, call: CallConfig) -> dict[str, Value]:
-        """Deepgram's options for a call: what the call says, over what all calls have."""
-        return {**self.deepgram.options, **call.options}
+    def options(self, of: CallConfig | IntakeConfig) -> dict[str, Value]:
+        """Deepgram's options for a call, or for what an intake brings: what it says, over what all have."""
+        return {**self.deepgram.options, **of.options}

@@ -18,6 +18,8 @@ RANGES: Mapping[str, tuple[float, float | None, str]] = {
     "limits.drain_timeout": (0, None, ""),
     "call.sample_rate": (1000, 384_000, "in Hz"),
     "call.channels": (1, 64, ""),
+    "intake.sample_rate": (1000, 384_000, "in Hz"),
+    "intake.channels": (1, 64, ""),
     "buffer.seconds": (5, None, ""),
     "buffer.margin": (0, 30, ""),
     "session.frame": (0.02, 0.25, "Deepgram advises these"),

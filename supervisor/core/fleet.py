@@ -72,7 +72,7 @@ class OpenFleet:
         return max(0.0, self._closed_until - now)
 
     def opened(self, call_id: str, now: float) -> None:
-        pass
+        """It counts nothing."""
 
     def report(self, call_id: str, closure: Closure, now: float) -> None:
         del call_id

@@ -97,7 +97,7 @@ async def perform(
             call = Call(Spec("demo", material.source(), offer, SETTINGS), these.world)
             calls.append(call)
             show.watch(call)
-            if result := await these.call(call):
+            if result := (await these.call(call)).result:
                 ended.append(result.ended)
             nursery.cancel_scope.cancel("the call has ended")
 

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import trio
 
+from ..config import IntakeConfig
 from ..core.options.spelling import Value
 from ..core.problem import Exit, Problem
 from ..events import Event
@@ -62,7 +63,7 @@ class Reception(Protocol):
 class Intake(Protocol):
     """Runs from its opening until it is closed and its last connection has gone."""
 
-    name: str
+    config: IntakeConfig  # another one of the same kind and place may be put here; it is for whoever comes then
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Started (with the address it listens at, or the directory it watches) once it can take calls.

@@ -113,7 +113,7 @@ async def ours(url: str, ca: str, calls: int, seconds: float, report: dict[str, 
     async def body(these: Running) -> None:
         async def call(number: int) -> None:
             spec = Spec(call_id=f"call-{number}", source=feeds[number], offer=deepgram.offer({}))
-            results.append(await these.call(Call(spec, these.world, phase=number)))
+            results.append((await these.call(Call(spec, these.world, phase=number))).result)
 
         async with trio.open_nursery() as nursery:
             for number in range(calls):

@@ -91,7 +91,7 @@ def test_an_hour_of_pause_takes_no_memory_and_loses_nothing():
     async def watching(call, room):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(act, call, room)
-            while not call.status == "ended" and trio.current_time() < 3590:
+            while call.status != "ended" and trio.current_time() < 3590:
                 await trio.sleep(10)
                 sizes.append(call.ledger.size)
 

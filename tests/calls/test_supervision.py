@@ -304,7 +304,7 @@ def test_a_source_that_breaks_ends_its_own_call_alone(when):
         results = {}
 
         async def one(name, source):
-            results[name] = await these.call(Call(room.spec(name, source), room.world))
+            results[name] = (await these.call(Call(room.spec(name, source), room.world))).result
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one, "bad", Bad())
