@@ -1,0 +1,1 @@
+"""The admin socket: both sides of it, and the commands that ask."""
