@@ -212,7 +212,7 @@ class Call:
             result = self._end("aborted", "aborted", Exit.BUG)
         finally:
             self.status = "ended"
-            self.world.fleet.leave(self.spec.call_id)
+            self.world.fleet.leave(self.spec.call_id, trio.current_time())
             if self._started:
                 self.world.pool.leave(self.listening)
             if self._started and result is None:  # cancelled
@@ -308,7 +308,7 @@ class Call:
             raise
         finally:
             self.session = None
-            self.world.fleet.report(self.spec.call_id, closure, trio.current_time())
+        self.world.fleet.report(self.spec.call_id, closure, trio.current_time())
         return self._close(closure, session)
 
     @property

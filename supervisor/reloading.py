@@ -79,7 +79,7 @@ class Reloading:
             if _server(each) == _server(deepgram):
                 each.credential = deepgram.credential
         self._served.add(deepgram)
-        daemon.world.fleet.restart()
+        daemon.world.fleet.restart(trio.current_time())
         self._begin(config)
         self._log.info(
             "reloaded", calls_listed=len(config.calls), intakes=len(config.intakes), calls_that_keep_theirs=len(daemon.these.calls)

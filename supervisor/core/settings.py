@@ -51,6 +51,19 @@ class BufferSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """All calls of the process together."""
+
+    dials: int = 16  # at a time
+    rate: float = 50.0  # dials begun in a second, at most; running calls go before new ones
+    burst: int = 16  # dials that may be begun at one instant
+    failures: int = 5  # dials in a row that fail, from which on one call at a time tries (an endpoint's circuit breaker)
+    probe: float = 2.0  # from one of those tries to the next
+    raise_every: float = 10.0  # after a 429, until one more session is tried than there were
+    linger: float = 15.0  # that a server still counts a session whose connection broke
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     session: SessionSettings = field(default_factory=SessionSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)

@@ -27,3 +27,13 @@ def test_how_long_to_stay_away(reports, now, wait):
         fleet.report("one", closure, at)
 
     assert wait == fleet.lease("another", Party(), now, running=False)
+
+
+def test_it_remembers_nothing_else():
+    fleet = OpenFleet()
+    fleet.opened("one", 0.0)
+    fleet.leave("one", 0.0)
+    fleet.restart(0.0)
+
+    assert fleet.epoch == 0
+    assert vars(fleet) == vars(OpenFleet())

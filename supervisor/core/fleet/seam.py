@@ -1,4 +1,4 @@
-"""Who may dial now: the decisions that calls of one process share.
+"""What a call sees of the fleet, and the fleet that lets everybody go.
 
 A call asks `lease` before each dial, and says when the dial has become a session and how that ended. Every policy over
 many calls (how many dials at once, a limit the server has named, a circuit breaker) is behind these methods, and time is
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from .closure import Closure
+from ..closure import Closure
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Fleet(Protocol):
         """A session has ended, or the dial that was leased has failed."""
         ...
 
-    def leave(self, call_id: str) -> None:
-        """The call will not ask again."""
+    def leave(self, call_id: str, now: float) -> None:
+        """The call will not ask again; what it held, and has not reported, is free, or lingers."""
         ...
 
-    def restart(self) -> None:
+    def restart(self, now: float) -> None:
         """The key or the config is another one: what was refused may be tried again, at once."""
         ...
 
@@ -79,8 +79,8 @@ class OpenFleet:
         if closure.retry_after and closure.status is not None:
             self._closed_until = max(self._closed_until, now + min(closure.retry_after, self._longest))
 
-    def leave(self, call_id: str) -> None:
-        pass
+    def leave(self, call_id: str, now: float) -> None:
+        """It remembers nobody."""
 
-    def restart(self) -> None:
-        pass
+    def restart(self, now: float) -> None:
+        """It refuses nobody."""
