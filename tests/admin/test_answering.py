@@ -131,10 +131,9 @@ def test_the_faults_of_a_reload_are_answered_and_it_is_logged_as_refused() -> No
 
 @pytest.mark.parametrize(
     "data",
-    [b"nonsense\n", b"\n", b'{"action":"drain"}', b'{"action":"drain","now":"yes"}\n', b"x" * (LONGEST_REQUEST + 1), b"\xff\n"],
+    [b"nonsense\n", b"\n", b'{"action":"drain","now":"yes"}\n', b"x" * (LONGEST_REQUEST + 1), b"\xff\n"],
 )
 def test_what_is_no_request_is_refused_and_ends_the_connection(data: bytes) -> None:
-    """Also a whole request without a line's end: who wrote it may have died in writing it."""
     control = FakeControl()
     answers = answers_to(control, HEALTH + data, HEALTH)
 
@@ -153,12 +152,14 @@ def test_any_bytes_in_any_pieces_are_answered_with_lines_and_crash_nothing(data:
     assert logged.named("admin_failed") == []
 
 
-def test_an_end_at_any_byte_changes_nothing_before_the_last() -> None:
+def test_an_end_at_any_byte_changes_nothing_before_the_last_and_is_said() -> None:
+    """Not even the whole of a request without the line's end is one: who wrote it may have died in writing it."""
     whole = b'{"action":"drain","now":true}\n'
     for length in range(len(whole)):
         control = FakeControl()
-        answers_to(control, whole[:length])
+        answers = answers_to(control, whole[:length])
         assert control.did == []
+        assert [each["answer"] for each in answers] == (["refused"] if length else [])
 
 
 def test_who_asks_nothing_in_time_is_told_so_and_left() -> None:
