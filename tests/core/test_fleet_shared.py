@@ -209,7 +209,7 @@ class Limited:
         self.broken = []  # until when each is counted
         self.refused = []
 
-    def answer(self, call_id, now, opened):
+    def answer(self, _call_id, now, opened):
         self.broken = [until for until in self.broken if until > now]
         if opened + len(self.broken) >= self.most:
             self.refused.append(now)
