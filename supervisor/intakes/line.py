@@ -1,0 +1,107 @@
+"""A connection of telephony: read without waiting, written without waiting, and left without harm.
+
+Whoever closes a socket that has unread data in it resets the connection (RFC 9293 3.10.4, RFC 2525 2.17), and to Asterisk
+that is the end of the caller's call. So one always says first that nothing more will be sent, and then reads to the end.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import Protocol
+
+import trio
+
+PIECE = 64 * 1024  # bytes of one read
+MOST = 256 * 1024  # bytes of one look: a flood of one line is no other line's business
+PATIENCE = 60.0  # seconds for a peer that was told goodbye to end its own side
+AT_ONCE = 1.0  # the same, when the whole process ends
+GLANCE = 0.1  # seconds between two looks at what nobody wants any more
+
+
+class Line(Protocol):
+    """One connection, as whoever reads it sees it."""
+
+    peer: str  # its address and port
+
+    def take(self) -> bytes | None:
+        """What has come, at most so much that other lines get their turn; b"" = nothing now; None = it has ended."""
+        ...
+
+    @property
+    def broken(self) -> bool:
+        """It ended by a reset, or by no longer being there, rather than by a goodbye."""
+        ...
+
+    def put(self, data: bytes) -> None:
+        """Send it if that can be done at once and whole; else it is dropped, for it is only a sign of life."""
+        ...
+
+    async def readable(self) -> None:
+        """Wait until `take` gives something else than nothing."""
+        ...
+
+
+class SocketLine:
+    """A TCP connection; the socket does not block, and belongs to whoever made this."""
+
+    def __init__(self, connection: socket.socket, peer: str) -> None:
+        self.peer = peer
+        self.broken = False
+        self._socket = connection
+        self._ended = False
+
+    def take(self) -> bytes | None:
+        pieces: list[bytes] = []
+        size = 0
+        while not self._ended and size < MOST:
+            try:
+                data = self._socket.recv(PIECE)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:  # reset, or timed out: what came before was read
+                self.broken = self._ended = True
+                break
+            self._ended = not data
+            pieces.append(data)
+            size += len(data)
+            if len(data) < PIECE:
+                break  # what has come meanwhile is for the next look
+        return b"".join(pieces) if size or not self._ended else None
+
+    def put(self, data: bytes) -> None:
+        with suppress(OSError):  # a part of it cannot happen to so few bytes in a buffer that is otherwise empty
+            self._socket.send(data)
+
+    async def readable(self) -> None:
+        await trio.lowlevel.wait_readable(self._socket)
+
+
+async def take_leave(connection: socket.socket) -> None:
+    """Say that nothing more will be sent, read to the peer's own end, and close. Bounded, also when cancelled."""
+    try:
+        with suppress(OSError):  # it has gone already
+            connection.shutdown(socket.SHUT_WR)
+            try:
+                with trio.move_on_after(PATIENCE):
+                    await _read_to_the_end(connection)
+            except trio.Cancelled:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + AT_ONCE):
+                    await _read_to_the_end(connection)
+                raise
+    finally:
+        with suppress(OSError):
+            while connection.recv(PIECE):  # what came with the last packet would still reset it
+                pass
+        connection.close()
+
+
+async def _read_to_the_end(connection: socket.socket) -> None:
+    while True:
+        await trio.lowlevel.wait_readable(connection)
+        try:
+            while connection.recv(PIECE):
+                pass
+            return
+        except (BlockingIOError, InterruptedError):
+            await trio.sleep(GLANCE)
