@@ -100,6 +100,10 @@ def parser() -> argparse.ArgumentParser:
     _transcribe(_command(commands, "transcribe", "transcribe audio files, pipes and what commands write"))
     _run(_command(commands, "run", "run the calls that a config lists, as a service"))
     _check(_command(commands, "check", "say what a config means, or all that is wrong with it"))
+    _calls(_command(commands, "calls", "show the calls of a running service; end, pause or resume one"))
+    _drain(_command(commands, "drain", "let a running service take no more calls, and end with those it has"))
+    _asks(_command(commands, "reload", "let a running service take up its config anew"))
+    _asks(_command(commands, "health", "say how a running service is; exit code 0 if it does its work"))
     _explain(_command(commands, "explain", "say what a closure means, what is done about it and what to check"))
     _emulate(_command(commands, "emulate", "run a server that speaks Deepgram's protocol, with faults on demand"))
     _demo(_command(commands, "demo", "transcribe a shipped reading while connections die; no key, no network"))
@@ -144,6 +148,25 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", metavar="CONFIG.toml")
+
+
+def _calls(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", nargs="?", choices=("show", "end", "pause", "resume"), help="what to do with one; default: list all")
+    command.add_argument("call_id", nargs="?", metavar="ID", help="the call")
+    command.add_argument("--watch", action="store_true", help="list them again every second")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    _asks(command)
+
+
+def _drain(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--now", action="store_true", help="end the calls too; what they gave is still delivered")
+    _asks(command)
+
+
+def _asks(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--socket", metavar="PATH", help="default: $STREAM_SUPERVISOR_SOCKET, else /run/stream-supervisor/admin.sock"
+    )
 
 
 def _explain(command: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -61,7 +61,7 @@ class Control(Protocol):
         """As SIGTERM does (take no new calls, wait for those there are); `now`: as the second one, which ends the sources."""
         ...
 
-    async def reload(self) -> list[str]:
+    def reload(self) -> Awaitable[list[str]]:
         """Take up the config file anew, all of it or nothing. What is wrong with it, one line each; empty: done."""
         ...
 

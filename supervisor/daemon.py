@@ -148,16 +148,18 @@ class Daemon:
         names = (call_id if number == 1 else f"{call_id}~{number}" for number in range(1, len(self.these.calls) + 2))
         return next(name for name in names if name not in self.these.calls)
 
-    async def run(self, spec: Spec) -> Taken:
-        """One call, to its end. Its exit code is the process's too where it is listed, or kept a drain waiting."""
+    def call(self, spec: Spec) -> Call:
         call = Call(spec, self.world, phase=self._taken)
         self._taken += 1
-        account = call.account
+        return call
+
+    async def run(self, call: Call) -> Taken:
+        """One call, to its end. Its exit code is the process's too where it is listed, or kept a drain waiting."""
+        intake = call.spec.intake
         try:
-            came = await self.these.call(call, counts=lambda: spec.intake == CONFIGURED or self.draining)
+            came = await self.these.call(call, counts=lambda: intake == CONFIGURED or self.draining)
         finally:
-            account = call.account
-            self.ended(spec.intake, account)
+            self.ended(intake, call.account)
         outcome = came.result.outcome if came.result else "failed" if came.exit_code is not Exit.OK else "stopped"
         return Taken(outcome, came.exit_code, came.problem)
 
@@ -238,7 +240,7 @@ class Desk:
         except Problem as problem:
             self.daemon.log.error("call_failed", call_id=arrival.call_id, problem=problem.cause, hint=problem.hint)
             return Taken("failed", problem.exit_code, problem)
-        return await self.daemon.run(spec)
+        return await self.daemon.run(self.daemon.call(spec))
 
     def rejected(self, reason: Rejection, **details: object) -> None:
         self.count(self.intake.name, reason)

@@ -34,7 +34,7 @@ class Reloading:
         *,
         load: Callable[[], Config],  # raises Problem
         connect: Callable[[Config], Deepgram],  # likewise
-        begin: Callable[[Config], None],  # start the calls that are newly listed
+        begin: Callable[[Config], object],  # start the calls that are newly listed
         told: Callable[[bool], None],  # whether it worked
         log: FilteringBoundLogger,
     ) -> None:

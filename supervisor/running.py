@@ -48,6 +48,7 @@ class Running:
         self.calls: dict[str, Call] = {}  # by id, those that have not ended
         self.exit_code = Exit.OK  # the first that was not 0
         self.stopping = False
+        self.sinks: Sequence[Sink] = ()
         self.scope = trio.CancelScope()  # of all calls
         self.steps: list[Stage] = [self.abort]  # what the signals to come mean, each waiting for less than the last
         self.at_least: dict[int, int] = {}  # the step that a signal leads to at once
@@ -127,6 +128,7 @@ async def running(
 
     grid = Grid()
     these = Running(World(grid, emit, wall, chance, log, pool=pool), tell)
+    these.sinks = sinks
     async with trio.open_nursery() as listening:
         if signals:  # from beginning to end, for a moment without a handler would be one in which a signal kills
             await listening.start(

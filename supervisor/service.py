@@ -6,6 +6,7 @@ the call knows its audio, and audio decides what may be sent.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class Deepgram:
                 "no Deepgram key", f"export it as {DEFAULT_VARIABLE}, or say where it is: {FORMS}", Exit.CONFIG
             )
         self.credential = credential  # another one may take its place while calls run
+        self._used = b""  # which key the last dial had
         self._settings = settings or SessionSettings()
         self._entropy = entropy
         self._dial = route(self.url, ca=ca, environ=environ, send_timeout=self._settings.send_timeout).dial
@@ -69,6 +71,13 @@ class Deepgram:
     def check(self) -> tuple[str, ...]:
         """Warnings about the key, which is looked at; raises Problem."""
         return self.credential.check() if self.credential else ()
+
+    async def key_has_changed(self) -> bool:
+        """Whether the key is another one than that of the last dial; one that cannot be read is not."""
+        try:
+            return self.credential is not None and _digest((await self.credential.authorization()).encode()) != self._used
+        except Problem:
+            return False
 
     @property
     def key_name(self) -> str:
@@ -92,8 +101,10 @@ class Deepgram:
         )
 
         async def endpoint() -> Endpoint:
-            credential = self.credential
-            key = ((b"Authorization", (await credential.authorization()).encode()),) if credential else ()
+            key: tuple[tuple[bytes, bytes], ...] = ()
+            if self.credential:
+                authorization = (await self.credential.authorization()).encode()
+                key, self._used = ((b"Authorization", authorization),), _digest(authorization)
             return Endpoint(
                 dial=self._dial,
                 host=parts.netloc,
@@ -112,3 +123,8 @@ class Deepgram:
             warnings=checked.warnings,
             party=Party(self.key_name, f"{parts.scheme}://{parts.netloc}", dict(checked.query).get("model", "")),
         )
+
+
+def _digest(authorization: bytes) -> bytes:
+    """Tells two keys apart without keeping either."""
+    return hashlib.sha256(authorization).digest()

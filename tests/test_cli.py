@@ -16,7 +16,7 @@ from supervisor.core.problem import Exit, Problem
 
 ROOT = Path(__file__).parents[1]
 KEY = "0123456789abcdef0123456789abcdef01234567"
-COMMANDS = ["transcribe", "run", "check", "explain", "emulate", "demo"]
+COMMANDS = ["transcribe", "run", "check", "calls", "drain", "reload", "health", "explain", "emulate", "demo"]
 GOOD = """
 version = 1
 [deepgram]

@@ -83,7 +83,7 @@ def test_the_core_decides_and_does_nothing(name: str) -> None:
         assert name == "supervisor.core.retry"
 
 
-SHELL = "connection session call running commands cli"
+SHELL = "connection session call running daemon hosting commands cli"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,9 @@ SHELL = "connection session call running commands cli"
         ("sinks", f"sources emulator demo {SHELL}"),
         ("session", "sources sinks call running emulator demo commands cli"),
         ("call", "sinks running emulator demo commands cli"),
+        ("intakes", "sinks session call running daemon hosting emulator demo commands cli"),
+        ("admin", "sources sinks session call running daemon hosting emulator demo commands cli"),
+        ("daemon", "sinks.files sinks.stdout admin hosting emulator demo commands cli"),
         ("running", "emulator demo commands cli"),
         ("config", "emulator demo session call running commands cli"),
         # It must not agree with the client's mistakes.

@@ -132,7 +132,7 @@ def _sinks(
     sinks: Sequence[tuple[str, SinkConfig]], document: Mapping[str, Any], environ: Mapping[str, str], faults: Faults
 ) -> None:
     places: dict[tuple[str, str | None], str] = {}
-    names: set[str] = set()
+    names: set[str | None] = set()
     for at, sink in sinks:
         _keys_of_its_kind(at, sink, KEYS_OF_SINKS, sink.kind, faults)
         if sink.kind == "files" and sink.directory is None:
@@ -142,9 +142,9 @@ def _sinks(
         place = (sink.kind, sink.url or (sink.directory and os.path.normpath(sink.directory) + sink.format))
         if place in places:
             faults.add(at, "writes where another sink does", "take one of them out")
-        elif (sink.name or sink.kind) in names:
-            faults.add(at, "has the name of another sink", "give each a name")
-        names.add(sink.name or sink.kind)
+        if sink.name is not None and sink.name in names:
+            faults.add(f"{at} name", "is another sink's too", "give each its own")
+        names.add(sink.name)
         places[place] = at
     last = [at for at, sink in sinks if sink.last_resort]
     if len(last) > 1:

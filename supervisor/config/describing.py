@@ -31,6 +31,7 @@ def describe(config: Config, formats: Mapping[str, AudioFormat] | None = None) -
         ("buffer", config.settings.buffer),
         ("session", config.settings.session),
         ("retry", config.settings.retry),
+        ("fleet", config.settings.fleet),
     ):
         lines += ["", f"[{name}]", *_values(values, type(values)())]
     for sink in config.sinks:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from supervisor.core.plain import plain
 from supervisor.core.problem import Exit, Problem
-from supervisor.core.settings import BufferSettings, RetrySettings, SessionSettings, Settings
+from supervisor.core.settings import BufferSettings, FleetSettings, RetrySettings, SessionSettings, Settings
 
 from .checking import check
 from .model import (
@@ -34,6 +34,7 @@ SINGLE: Mapping[str, type] = {
     "buffer": BufferSettings,
     "session": SessionSettings,
     "retry": RetrySettings,
+    "fleet": FleetSettings,
     "admin": AdminConfig,
     "metrics": MetricsConfig,
 }
@@ -144,6 +145,7 @@ def _config(document: Mapping[str, Any], tables: Mapping[str, list[tuple[str, An
             session=the("session", SessionSettings()),
             retry=the("retry", RetrySettings()),
             buffer=the("buffer", BufferSettings()),
+            fleet=the("fleet", FleetSettings()),
         ),
         admin=the("admin", None),
         metrics=the("metrics", None),

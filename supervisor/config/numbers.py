@@ -38,6 +38,13 @@ RANGES: Mapping[str, tuple[float, float | None, str]] = {
     "retry.longest": (0.01, 3600, ""),
     "retry.retry_after_longest": (0, 3600, ""),
     "retry.give_up_after": (1, None, ""),
+    "fleet.dials": (1, 10_000, ""),
+    "fleet.rate": (0.1, 10_000, "a second"),
+    "fleet.burst": (1, 10_000, ""),
+    "fleet.failures": (1, 1000, ""),
+    "fleet.probe": (0.1, 300, ""),
+    "fleet.raise_every": (1, 3600, ""),
+    "fleet.linger": (0, 3600, ""),
 }
 
 

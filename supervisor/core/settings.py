@@ -68,3 +68,4 @@ class Settings:
     session: SessionSettings = field(default_factory=SessionSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     buffer: BufferSettings = field(default_factory=BufferSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)

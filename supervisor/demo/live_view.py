@@ -27,6 +27,8 @@ FAREWELL = 1.0  # seconds that a stopped terminal is waited for
 
 
 class LiveView:
+    name = "demo"
+
     def __init__(self, console: Console, length: float, *, in_thread: InThread | None = None) -> None:
         self.story = Story()
         self._console = console

@@ -31,7 +31,7 @@ class PlainView(Boxed):
         self._log = log
         self._open_lines = open_lines
         self._in_thread = in_thread or OneThread()
-        super().__init__(interims=False)
+        super().__init__("demo", interims=False)
         self._lines: dict[int, str] = {}  # by the event
 
     def watch(self, call: Call) -> None:

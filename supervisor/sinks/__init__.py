@@ -16,6 +16,8 @@ class Sink(Protocol):
     many.
     """
 
+    name: str  # in logs and metrics
+
     def offer(self, event: Event) -> None:
         """Accepted means: in the outbox. Interims are superseded and given up; everything else is kept until written."""
 

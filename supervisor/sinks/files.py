@@ -62,6 +62,7 @@ class FilesSink(Boxed):
         directory: Path,
         *,
         log: FilteringBoundLogger,
+        name: str = "files",
         form: Form = "jsonl",
         interims: bool = False,
         patience: float = 30.0,
@@ -73,7 +74,7 @@ class FilesSink(Boxed):
         self._lines = lines_of(form)
         self._ending = ENDINGS[form]
         self._log = log
-        super().__init__(interims=interims)
+        super().__init__(name, interims=interims)
         self._patience = patience
         self._in_thread = in_thread or OneThread()
         self._committed = committed

@@ -8,6 +8,8 @@ from supervisor.events import Event
 
 
 class MemorySink:
+    name = "memory"
+
     def __init__(self) -> None:
         self.events: list[Event] = []
         self._closed = trio.Event()

@@ -78,7 +78,8 @@ class Outbox:
 class Boxed:
     """What all sinks with an outbox share (`sinks.Sink`); each adds the task that writes it out."""
 
-    def __init__(self, *, interims: bool) -> None:
+    def __init__(self, name: str, *, interims: bool) -> None:
+        self.name = name  # in logs and metrics
         self._outbox = Outbox(interims=interims)
 
     def offer(self, event: Event) -> None:

@@ -41,7 +41,7 @@ class ScreenSink(Boxed):
     ) -> None:
         self._log = log
         self._lines = TextLines(colour=colour)
-        super().__init__(interims=interims)
+        super().__init__("screen", interims=interims)
         self._open_lines = open_lines
         self._width = width
         self._in_thread = in_thread or OneThread()

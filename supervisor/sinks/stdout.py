@@ -29,6 +29,7 @@ class LinesSink(Boxed):
         open_lines: Callable[[], WholeLines],
         *,
         log: FilteringBoundLogger,
+        name: str = "stdout",
         form: Form = "jsonl",
         interims: bool = False,
         patience: float = 30.0,
@@ -38,7 +39,7 @@ class LinesSink(Boxed):
         self._open_lines = open_lines
         self._lines = lines_of(form)
         self._log = log
-        super().__init__(interims=interims)
+        super().__init__(name, interims=interims)
         self._patience = patience
         self._in_thread = in_thread or OneThread()
         self._committed = committed
@@ -75,8 +76,10 @@ def standard_output(*, write: Write = os.write) -> WholeLines:
     return WholeLines(os.dup(sys.stdout.fileno()), name="standard output", write=write)
 
 
-def stdout_sink(*, log: FilteringBoundLogger, form: Form = "jsonl", interims: bool = False) -> LinesSink:
-    return LinesSink(standard_output, log=log, form=form, interims=interims)
+def stdout_sink(
+    *, log: FilteringBoundLogger, name: str = "stdout", form: Form = "jsonl", interims: bool = False
+) -> LinesSink:
+    return LinesSink(standard_output, log=log, name=name, form=form, interims=interims)
 
 
 def named_file_sink(path: Path, *, log: FilteringBoundLogger, form: Form = "jsonl", interims: bool = False) -> LinesSink:

@@ -37,7 +37,7 @@ class Books(OpenFleet):
         self.lines.append("report")
         super().report(call_id, closure, now)
 
-    def leave(self, call_id, now):
+    def leave(self, _call_id, _now):
         self.lines += ["left"] if self.lines[-1:] == ["lease"] else []  # it was cancelled in between
 
 
@@ -99,7 +99,7 @@ def test_but_not_for_longer_than_a_minute():
 
 def test_a_call_that_may_not_dial_is_given_up_all_the_same():
     class Never(OpenFleet):
-        def lease(self, call_id, party, now, *, running):
+        def lease(self, _call_id, _party, now, *, running):  # noqa: ARG002
             return 0.0 if now < 0.23 else 1000.0
 
     settings = Settings(retry=RetrySettings(give_up_after=100.0))

@@ -54,7 +54,7 @@ def test_the_description_says_what_differs_and_the_url_that_will_be_dialled() ->
     assert "max_calls = 7  # not the default, 100" in shown
     assert "drain_timeout = 1234567.5  # not the default, 300" in shown
     assert "\n# ws://127.0.0.1:8080/v1/listen?model=nova-3&smart_format=true&interim_results=true\n" in shown
-    assert shown.endswith("# and encoding, sample_rate and channels as the audio's own header says")
+    assert shown.endswith("# and encoding, sample_rate and channels as the audio itself says")
 
 
 def test_where_the_audio_is_known_the_url_is_whole() -> None:
