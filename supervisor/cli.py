@@ -177,14 +177,24 @@ def _explain(command: argparse.ArgumentParser) -> None:
 
 
 def _emulate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--port", type=int, default=0, help="on 127.0.0.1; default: any that is free")
-    command.add_argument("--faults", metavar="FILE.toml", help="what goes wrong with which connection")
     command.add_argument(
+        "what", nargs="*", metavar="audiosocket FILE",
+        help="not Deepgram but an Asterisk, which plays FILE, a WAV, or numbered:SECONDS of audio, over AudioSocket",
+    )  # fmt: skip
+    deepgram = command.add_argument_group("as Deepgram")
+    deepgram.add_argument("--port", type=int, default=0, help="on 127.0.0.1; default: any that is free")
+    deepgram.add_argument("--faults", metavar="FILE.toml", help="what goes wrong with which connection")
+    deepgram.add_argument(
         "--engine", choices=("numbered", "pocketsphinx"), default="numbered",
         help="what is heard: numbered audio, as `python -m supervisor.emulator SECONDS` makes it (the default), or the "
         "reading of the demo",
     )  # fmt: skip
-    command.add_argument("--seed", type=int, default=0, help="of all chance")
+    deepgram.add_argument("--seed", type=int, default=0, help="of all chance")
+    asterisk = command.add_argument_group("as an Asterisk")
+    asterisk.add_argument("--to", metavar="HOST:PORT", help="where the intake listens")
+    asterisk.add_argument("--calls", type=int, default=1, metavar="N", help="so many at once; default: 1")
+    asterisk.add_argument("--hold", action="append", default=[], metavar="AFTER:SECONDS", help="send nothing for a while")
+    asterisk.add_argument("--mislabelled", action="store_true", help="G.711 labelled as 16-bit audio, as without c(slin)")
     _logs(command)
 
 

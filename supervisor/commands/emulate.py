@@ -18,10 +18,15 @@ from ..emulator.server import Emulator, listen
 from ..logs import configure
 from ..printing import put, say
 from ..stopping import on_signals
+from . import calling
 
 
 def run(args: Namespace, environ: Mapping[str, str]) -> int:
-    """Serve until a signal; then say what came. Raises Problem."""
+    """Serve until a signal, and then say what came; or place calls to their end. Raises Problem."""
+    if args.what:
+        return calling.run(args)
+    if args.to is not None:
+        raise Problem("--to is for what it plays the part of an Asterisk to", "emulate audiosocket FILE --to HOST:PORT")
     log = configure(environ, level=args.log_level or ("error" if args.quiet else "info"), form=args.log_format)
     plan = read_plan(args.faults) if args.faults else Plan()
     if not 0 <= args.port <= 65535:

@@ -6,7 +6,16 @@ the dataclasses and nowhere else. `config/supervisor.toml` is the reference.
 
 from .describing import describe
 from .loading import load
-from .model import AdminConfig, CallConfig, Config, DeepgramConfig, IntakeConfig, LimitsConfig, MetricsConfig, SinkConfig
+from .model import (
+    AdminConfig,
+    CallConfig,
+    Config,
+    DeepgramConfig,
+    IntakeConfig,
+    LimitsConfig,
+    MetricsConfig,
+    SinkConfig,
+)
 from .room import total_bytes
 from .table import WrongConfig
 

@@ -1,16 +1,25 @@
 """The events between a call and an output that may be slow.
 
 Everything but an interim stays until it is written. An interim is only the latest guess: the next one of its segment
-takes its place, the segment's final ends it, and when the outbox is full there is no room for it.
+takes its place, the segment's final ends it, and when the outbox is full there is no room for it. When there are no
+more interims to give way, the oldest events do, and whoever answers for the outputs is given them.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Protocol
 
 import trio
 
-from supervisor.events import Event, Transcript
+from supervisor.core.problem import Problem
+from supervisor.events import CallEnded, Event, Transcript
+
+ROOM = 10_000  # events: a minute or two of some hundred calls
+BEHIND, CAUGHT_UP = 0.8, 0.5  # of the room: from where on somebody should know, and until it is no more than this
+GIVES_WAY = 0.1  # of the room, at once: one trouble in a while rather than one for each event
 
 Segment = tuple[str, int, int]  # call, channel, segment
 
@@ -18,9 +27,13 @@ Segment = tuple[str, int, int]  # call, channel, segment
 class Outbox:
     """Events in order; `take` lends the oldest, and what is lent leaves with `written`."""
 
-    def __init__(self, *, interims: bool = True, room: int = 10_000) -> None:
+    def __init__(
+        self, *, interims: bool = True, room: int = ROOM, behind: Callable[[bool], None] = lambda _: None
+    ) -> None:
         self._interims = interims
-        self._room = room  # events waiting, beyond which interims are given up
+        self.room = room  # events
+        self._tell_behind = behind  # called when the backlog has become large, and when it no longer is
+        self._behind = False
         self._waiting: dict[int, Event] = {}  # in order of arrival
         self._guesses: dict[Segment, int] = {}  # the waiting interim of each segment
         self._arrivals = 0
@@ -28,32 +41,71 @@ class Outbox:
         self._bell = trio.Event()
         self.closed = False
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: Event) -> list[Event]:
+        """Take it in; what had to make room for it."""
         if isinstance(event, Transcript):
-            segment = (event.call_id, event.channel, event.segment)
-            superseded = self._guesses.pop(segment, None)
+            superseded = self._guesses.get(_segment(event))
             if superseded is not None:
-                del self._waiting[superseded]
+                self._remove(superseded)
             if not event.is_final:
-                if not self._interims or len(self) >= self._room:
-                    return
-                self._guesses[segment] = self._arrivals
+                if not self._interims or len(self) >= self.room:
+                    return []
+                self._guesses[_segment(event)] = self._arrivals
+        gone = self._make_room() if len(self) >= self.room else []
         self._waiting[self._arrivals] = event
         self._arrivals += 1
+        self._weigh()
         self.ring()
+        return gone
+
+    def _make_room(self) -> list[Event]:
+        """What is lent may be half written, and stays."""
+        if self._guesses:
+            self._remove(next(iter(self._guesses.values())))
+            return []
+        return [self._remove(number) for number in list(islice(self._waiting, max(1, int(self.room * GIVES_WAY))))]
+
+    def _remove(self, number: int) -> Event:
+        event = self._waiting.pop(number)
+        if isinstance(event, Transcript) and not event.is_final:
+            del self._guesses[_segment(event)]
+        return event
 
     def take(self, most: int = 500) -> list[Event]:
         """The oldest events, which stay in the outbox until `written` says they are out."""
         while self._waiting and len(self._lent) < most:
-            event = self._waiting.pop(next(iter(self._waiting)))
-            if isinstance(event, Transcript) and not event.is_final:
-                del self._guesses[event.call_id, event.channel, event.segment]
-            self._lent.append(event)
+            self._lent.append(self._remove(next(iter(self._waiting))))
         return list(self._lent)
 
     def written(self, count: int) -> None:
         for _ in range(count):
             self._lent.popleft()
+        self._weigh()
+
+    def withdraw(self, call_id: str) -> list[Event]:
+        """The call's events, lent or not and no further than its end, which nobody is to write any more."""
+        withdrawn: list[Event] = []
+
+        def goes(event: Event) -> bool:
+            over = bool(withdrawn) and isinstance(withdrawn[-1], CallEnded)
+            if event.call_id != call_id or over:
+                return False
+            withdrawn.append(event)
+            return True
+
+        self._lent = deque([event for event in self._lent if not goes(event)])
+        for number in [number for number, event in self._waiting.items() if goes(event)]:
+            self._remove(number)
+        self._weigh()
+        return withdrawn
+
+    def _weigh(self) -> None:
+        if not self._behind and len(self) >= self.room * BEHIND:
+            self._behind = True
+            self._tell_behind(True)
+        elif self._behind and len(self) <= self.room * CAUGHT_UP:
+            self._behind = False
+            self._tell_behind(False)
 
     def __len__(self) -> int:
         return len(self._lent) + len(self._waiting)
@@ -75,15 +127,61 @@ class Outbox:
         await self._bell.wait()
 
 
+def _segment(event: Transcript) -> Segment:
+    return event.call_id, event.channel, event.segment
+
+
+class Owner(Protocol):
+    """Whoever answers for a sink, and is told what it cannot do."""
+
+    def given_up(self, sink: Boxed, events: Sequence[Event]) -> None:
+        """It will not write these: the oldest of a full outbox, what the output refuses, what a broken call has left."""
+
+    def call_failed(self, sink: Boxed, call_id: str, problem: Problem) -> None:
+        """It cannot write for this call; for the others it can."""
+
+    def behind(self, sink: Boxed, behind: bool) -> None:
+        """Its outbox fills up, or does so no more."""
+
+
+class Nobody:
+    """Until there is an owner, what a sink gives up stays with it."""
+
+    def given_up(self, sink: Boxed, events: Sequence[Event]) -> None:
+        sink.left += events
+
+    def call_failed(self, sink: Boxed, call_id: str, problem: Problem) -> None:
+        pass
+
+    def behind(self, sink: Boxed, behind: bool) -> None:
+        pass
+
+
 class Boxed:
     """What all sinks with an outbox share (`sinks.Sink`); each adds the task that writes it out."""
 
-    def __init__(self, name: str, *, interims: bool) -> None:
-        self.name = name  # in logs and metrics
-        self._outbox = Outbox(interims=interims)
+    def __init__(self, *, interims: bool, name: str = "", room: int = ROOM) -> None:
+        self.name = name
+        self.owner: Owner = Nobody()
+        self.left: list[Event] = []
+        self._outbox = Outbox(interims=interims, room=room, behind=lambda behind: self.owner.behind(self, behind))
+        self._refused: set[str] = set()  # calls that it cannot write for
 
     def offer(self, event: Event) -> None:
-        self._outbox.offer(event)
+        if event.call_id in self._refused:
+            if isinstance(event, CallEnded):
+                self._refused.discard(event.call_id)
+            self.owner.given_up(self, [event])
+        elif gone := self._outbox.offer(event):
+            self.owner.given_up(self, gone)
+
+    def _refuse(self, call_id: str, problem: Problem) -> None:
+        """Nothing more of this call is written, and its owner is given what there is."""
+        events = self._outbox.withdraw(call_id)
+        if not (events and isinstance(events[-1], CallEnded)):
+            self._refused.add(call_id)
+        self.owner.given_up(self, events)
+        self.owner.call_failed(self, call_id, problem)
 
     def close(self) -> None:
         self._outbox.close()
@@ -92,5 +190,9 @@ class Boxed:
     def backlog(self) -> int:
         return len(self._outbox)
 
+    @property
+    def room(self) -> int:
+        return self._outbox.room
+
     def undelivered(self) -> list[Event]:
-        return self._outbox.events()
+        return [*self.left, *self._outbox.events()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable, Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -29,10 +30,21 @@ FIXES = {
     errno.EISDIR: "it is a directory: name a file",
     errno.ENOENT: "make the directory first",
     errno.ENXIO: "nobody has opened this FIFO for reading",
+    errno.EFBIG: "it is as large as a file may be here",
 }
 
 T = TypeVar("T")
-Written = tuple[int, OSError | None]  # how many of the events are out, and what kept the others back
+
+
+@dataclass(frozen=True, slots=True)
+class CallBroken:
+    """What keeps one call's events back for good, and nobody else's."""
+
+    call_id: str
+    problem: Problem
+
+
+Written = tuple[int, OSError | CallBroken | None]  # how many of the events are out, and what kept the next one back
 
 
 class InThread(Protocol):
@@ -64,11 +76,13 @@ async def write_out(
     patience: float,
     passing: Set[int],
     committed: Callable[[Event], None],
+    refuse: Callable[[str, Problem], None] | None = None,
 ) -> None:
     """Returns once everything is written after the outbox was closed.
 
     An output that is full is tried again every second for as long as the call runs, and for `patience` seconds after
-    that. Raises Problem (exit OUTPUT) when that is over, and at once for an error that is not in `passing`.
+    that. Raises Problem (exit OUTPUT) when that is over, and at once for an error that is not in `passing`. What is
+    wrong with one call alone is for `refuse`, which takes the call's events out of the outbox.
     """
     last_chance: float | None = None
     stuck = False
@@ -83,6 +97,11 @@ async def write_out(
         for event in events[:count]:
             committed(event)
         outbox.written(count)
+        if isinstance(error, CallBroken):
+            if refuse is None:
+                raise error.problem
+            refuse(error.call_id, error.problem)
+            continue
         if error is None:
             if stuck:
                 log.info("output_works_again", backlog=len(outbox))
