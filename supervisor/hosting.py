@@ -20,7 +20,7 @@ from .config import Config, IntakeConfig
 from .core.account import Account
 from .core.fleet import Notice, SharedFleet
 from .core.problem import Exit, Problem
-from .daemon import Daemon, Desk, Generation
+from .daemon import CONFIGURED, Daemon, Desk, Generation
 from .doors import Doors
 from .intakes import Intake
 from .lag import Lag
@@ -100,6 +100,8 @@ class Hosting:
     def _begin(self, config: Config) -> list[Call]:
         """Start the calls that the config lists and that were not begun before."""
         begun = []
+        for name in (CONFIGURED, *(intake.name for intake in config.intakes)):
+            self.metrics.known(name)
         for each in config.calls:
             if each.name in self._listed:
                 continue
