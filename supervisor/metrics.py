@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, get_args
 
 import trio
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -25,6 +33,7 @@ from .core.closure import Closure, Verdict
 from .events import CallEnded, CallStarted, Event, GapReason, SessionClosed
 from .intakes import REJECTIONS, Rejection
 
+disable_created_metrics()  # a second series for each one, which the process's start time makes needless
 PREFIX = "stream_supervisor"
 STATES = ("opening", "listening", "dialling", "streaming", "waiting")  # of a call (`call.Call.status`)
 OUTCOMES = ("complete", "aborted", "gave_up", "stopped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -79,7 +78,7 @@ def _legs(name: str, count: int, holds: tuple[Hold, ...], mislabelled: bool) -> 
 
 
 def _numbered(text: str, salt: int, mislabelled: bool) -> tuple[uuid.UUID, Payload, int]:
-    """Each call with words of its own, and with the same name whenever it is placed."""
+    """Each call with words of its own."""
     try:
         frames = round(float(text) / PTIME)
     except (ValueError, OverflowError):
@@ -87,8 +86,7 @@ def _numbered(text: str, salt: int, mislabelled: bool) -> tuple[uuid.UUID, Paylo
     if not 0 <= frames <= 400_000 / PTIME:
         raise Problem(f"numbered:{plain(text, 20)} is no length", "numbered:SECONDS")
     size = round(8000 * PTIME) * (1 if mislabelled else 2)
-    name = uuid.UUID(int=random.Random(salt).getrandbits(128), version=4)
-    return name, lambda n: numbered(salt, n * size, size) if n < frames else b"", KINDS[8000]
+    return uuid.uuid4(), lambda n: numbered(salt, n * size, size) if n < frames else b"", KINDS[8000]
 
 
 def _file(path: Path, mislabelled: bool) -> tuple[Payload, int]:
