@@ -34,17 +34,6 @@ def lines_of(form: Form) -> Lines:
     return JsonLines() if form == "jsonl" else TextLines()
 
 
-def encoded(lines: Lines, events: Sequence[Event]) -> tuple[list[bytes], CallBroken | None]:
-    """A line for each event, up to the first that cannot be told: a bug of ours, which is its own call's end."""
-    done: list[bytes] = []
-    for event in events:
-        try:
-            done.append(lines.line(event))
-        except Exception as error:
-            return done, unwritable(event, error)
-    return done, None
-
-
 LINE_ENDS = re.compile(rb"[\r\n]+")
 # DEL, the C1 controls and the marks of direction need no escape in JSON, but a terminal would obey them.
 UNSAFE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")

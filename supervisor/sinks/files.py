@@ -1,6 +1,7 @@
 """Transcripts as files, one for each call in a directory.
 
-A call's id comes from outside and never becomes a path: whatever is not a plain character is escaped, so two ids never
+A file has its name once its call has ended and it is on its disk, so whoever collects transcripts never takes half of
+one; see `part`. A call's id comes from outside and never becomes a path: whatever is not a plain character is escaped, so two ids never
 share a file and none leaves the directory.
 """
 
@@ -10,8 +11,8 @@ import errno
 import hashlib
 import os
 import string
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -20,19 +21,31 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.events import CallEnded, Event
 from supervisor.sinks.encoding import ENDINGS, Form, lines_of
-from supervisor.sinks.lines import WholeLines, Write, open_private
-from supervisor.sinks.outbox import Boxed
-from supervisor.sinks.writing import PASSING, InThread, OneThread, Written, not_written, write_out
+from supervisor.sinks.lines import Write
+from supervisor.sinks.outbox import ROOM, Boxed
+from supervisor.sinks.part import PartFile, can_be_written_to, private_directory
+from supervisor.sinks.writing import (
+    PASSING,
+    RETRY_EVERY,
+    CallBroken,
+    InThread,
+    OneThread,
+    Written,
+    encoded,
+    not_written,
+    write_out,
+)
 
 PLAIN = frozenset((string.ascii_letters + string.digits + "-_.").encode())
+STUMBLES = frozenset({errno.EIO, errno.ESTALE})
 LONGEST = 200  # bytes of a name before its ending; a file system takes 255
 
 
-def file_name(call_id: str, ending: str = ".jsonl") -> str:
-    """A name for the call's file: the same id gives the same name, another id another.
+def file_stem(call_id: str) -> str:
+    """A name for the call's file, before its ending: the same id gives the same name, another id another.
 
-    >>> file_name("line-1"), file_name("../../etc/passwd")
-    ('line-1.jsonl', '%2E.%2F..%2Fetc%2Fpasswd.jsonl')
+    >>> file_stem("line-1"), file_stem("../../etc/passwd")
+    ('line-1', '%2E.%2F..%2Fetc%2Fpasswd')
     """
     raw = call_id.encode("utf-8", "surrogatepass")
     name = "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in raw) or "%"
@@ -40,21 +53,14 @@ def file_name(call_id: str, ending: str = ".jsonl") -> str:
         name = "%2E" + name[1:]
     if len(name) > LONGEST:
         name = f"{name[: LONGEST - 33]}~{hashlib.sha256(raw).hexdigest()[:32]}"
-    return name + ending
-
-
-def private_directory(path: Path) -> None:
-    """Makes the directory, for its owner alone, where there is none; raises OSError where it cannot be written to."""
-    path.mkdir(mode=0o700, exist_ok=True)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "this directory cannot be written to", str(path))
+    return name
 
 
 class FilesSink(Boxed):
-    """Appends each event to its call's file, which is opened with the first event and closed after the last.
+    """Each event goes into its call's file, which is begun with the first event and appears after the last.
 
-    Files are for their owner alone. A disk that is full is tried again, see `write_out`; a file is on its disk once its
-    call has ended.
+    Files are for their owner alone. A disk that is full is tried again, see `write_out`. What is wrong with one file is
+    the end of its call and of no other, unless it is the directory that cannot be written to.
     """
 
     def __init__(
@@ -62,24 +68,26 @@ class FilesSink(Boxed):
         directory: Path,
         *,
         log: FilteringBoundLogger,
-        name: str = "files",
         form: Form = "jsonl",
         interims: bool = False,
         patience: float = 30.0,
         in_thread: InThread | None = None,
         committed: Callable[[Event], None] = lambda _: None,
         write: Write = os.write,
+        name: str = "files",
+        room: int = ROOM,
     ) -> None:
+        super().__init__(name, interims=interims, room=room)
         self._directory = directory
         self._lines = lines_of(form)
         self._ending = ENDINGS[form]
         self._log = log
-        super().__init__(name, interims=interims)
         self._patience = patience
         self._in_thread = in_thread or OneThread()
         self._committed = committed
         self._write_bytes = write
-        self._files: dict[str, WholeLines] = {}  # by call id; only for whoever holds the lock
+        self._files: dict[str, PartFile] = {}  # by call id; only for whoever holds the lock
+        self._tries: Counter[str] = Counter()  # in a row that a call's file has stumbled
         self._lock = Lock()
         self._over = False
 
@@ -92,7 +100,7 @@ class FilesSink(Boxed):
             task_status.started()
             await write_out(
                 self._outbox, self._write, log=self._log, in_thread=self._in_thread,
-                patience=self._patience, passing=PASSING, committed=self._committed,
+                patience=self._patience, passing=PASSING, committed=self._committed, refuse=self._refuse,
             )  # fmt: skip
         finally:
             self._over = True
@@ -107,31 +115,59 @@ class FilesSink(Boxed):
 
     def _append(self, events: Sequence[Event]) -> Written:
         done = 0
-        for call_id, run in groupby(events, key=lambda event: event.call_id):
-            group = list(run)
-            try:
-                file = self._files.get(call_id)
-                if file is None:
-                    path = self._directory / file_name(call_id, self._ending)
-                    file = self._files[call_id] = open_private(path, write=self._write_bytes)
-            except OSError as error:
-                return done, error
-            count, failure = file.append([self._lines.line(event) for event in group])
+        for run in _of_one_call(events):
+            count, error = self._append_to(run)
             done += count
-            if failure is not None:
-                return done, failure
-            if isinstance(group[-1], CallEnded):
-                self._end(call_id)
+            if error is not None:
+                return done, self._blamed(run[0].call_id, error)
+            self._tries.pop(run[0].call_id, None)
         return done, None
 
-    def _end(self, call_id: str) -> None:
-        self._lines.forget(call_id)
-        file = self._files.pop(call_id)
+    def _append_to(self, run: list[Event]) -> Written:
+        call_id = run[0].call_id
+        ends = isinstance(run[-1], CallEnded)
         try:
-            file.sync()
+            file = self._files.get(call_id)
+            if file is None:
+                stem = file_stem(call_id)
+                file = self._files[call_id] = PartFile(self._directory, stem, self._ending, write=self._write_bytes)
         except OSError as error:
-            raise not_written(error) from error
-        finally:
+            return 0, error
+        if not file.written:
+            lines, broken = encoded(self._lines, run)
+            count, failure = file.append(lines)
+            if failure or broken:
+                return count, failure or broken
+            file.written = ends
+            if ends:
+                try:
+                    file.sync()
+                except OSError as error:  # what it did not keep it has forgotten by now: it must not pass for whole
+                    return len(run) - 1, CallBroken(call_id, not_written(error))
+        if ends:
+            try:
+                file.appear()
+            except OSError as error:
+                return len(run) - 1, error
+            self._leave(call_id)
+        return len(run), None
+
+    def _blamed(self, call_id: str, error: OSError | CallBroken) -> OSError | CallBroken:
+        """Whether an error is this call's alone. Its file stays as far as it came."""
+        if isinstance(error, OSError):
+            if error.errno in STUMBLES:  # it may be one bad file, for which all the others wait
+                self._tries[call_id] += 1
+            if error.errno in PASSING and self._tries[call_id] * RETRY_EVERY <= self._patience:
+                return error
+            if not can_be_written_to(self._directory):
+                return error
+        self._leave(call_id)
+        return error if isinstance(error, CallBroken) else CallBroken(call_id, not_written(error))
+
+    def _leave(self, call_id: str) -> None:
+        self._tries.pop(call_id, None)
+        self._lines.forget(call_id)
+        if file := self._files.pop(call_id, None):
             file.close()
 
     def _close_files(self) -> None:
@@ -139,3 +175,15 @@ class FilesSink(Boxed):
             while self._files:
                 self._files.popitem()[1].close()
             self._lock.release()
+
+
+def _of_one_call(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """What follows each other of one call, and no further than its end: another call may have the same id."""
+    run: list[Event] = []
+    for event in events:
+        if run and (event.call_id != run[-1].call_id or isinstance(run[-1], CallEnded)):
+            yield run
+            run = []
+        run.append(event)
+    if run:
+        yield run

@@ -90,6 +90,14 @@ class WholeLines:
             os.close(self.fd)
 
 
+def create_private(path: Path, *, write: Write = os.write) -> WholeLines:
+    """A new file that only its owner may read. Raises OSError: FileExistsError where there is anything of that name."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with suppress(OSError):
+        os.fchmod(fd, 0o600)
+    return WholeLines(fd, name=str(path), write=write)
+
+
 def open_private(path: Path, *, write: Write = os.write) -> WholeLines:
     """A regular file that only its owner may read, made where there is none. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)

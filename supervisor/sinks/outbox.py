@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import trio
 
@@ -67,7 +67,7 @@ class Outbox:
 
     def _remove(self, number: int) -> Event:
         event = self._waiting.pop(number)
-        if isinstance(event, Transcript) and not event.is_final:
+        if is_guess(event):
             del self._guesses[_segment(event)]
         return event
 
@@ -127,6 +127,11 @@ class Outbox:
         await self._bell.wait()
 
 
+def is_guess(event: Event) -> TypeGuard[Transcript]:
+    """An interim: whoever gets none has missed nothing."""
+    return isinstance(event, Transcript) and not event.is_final
+
+
 def _segment(event: Transcript) -> Segment:
     return event.call_id, event.channel, event.segment
 
@@ -144,44 +149,46 @@ class Owner(Protocol):
         """Its outbox fills up, or does so no more."""
 
 
-class Nobody:
-    """Until there is an owner, what a sink gives up stays with it."""
-
-    def given_up(self, sink: Boxed, events: Sequence[Event]) -> None:
-        sink.left += events
-
-    def call_failed(self, sink: Boxed, call_id: str, problem: Problem) -> None:
-        pass
-
-    def behind(self, sink: Boxed, behind: bool) -> None:
-        pass
-
-
 class Boxed:
-    """What all sinks with an outbox share (`sinks.Sink`); each adds the task that writes it out."""
+    """What all sinks with an outbox share (`sinks.Sink`); each adds the task that writes it out.
 
-    def __init__(self, *, interims: bool, name: str = "", room: int = ROOM) -> None:
+    Without an owner it keeps what it gives up.
+    """
+
+    def __init__(self, name: str, *, interims: bool, room: int = ROOM) -> None:
         self.name = name
-        self.owner: Owner = Nobody()
-        self.left: list[Event] = []
-        self._outbox = Outbox(interims=interims, room=room, behind=lambda behind: self.owner.behind(self, behind))
+        self.owner: Owner | None = None
+        self._kept: list[Event] = []
+        self._outbox = Outbox(interims=interims, room=room, behind=self._tell_behind)
         self._refused: set[str] = set()  # calls that it cannot write for
 
     def offer(self, event: Event) -> None:
         if event.call_id in self._refused:
             if isinstance(event, CallEnded):
                 self._refused.discard(event.call_id)
-            self.owner.given_up(self, [event])
-        elif gone := self._outbox.offer(event):
-            self.owner.given_up(self, gone)
+            self._give_up([event])
+        else:
+            self._give_up(self._outbox.offer(event))
+
+    def _give_up(self, events: Sequence[Event]) -> None:
+        """These will not be written."""
+        if events and self.owner:
+            self.owner.given_up(self, events)
+        else:
+            self._kept += events
 
     def _refuse(self, call_id: str, problem: Problem) -> None:
-        """Nothing more of this call is written, and its owner is given what there is."""
+        """Nothing more of this call will be written."""
         events = self._outbox.withdraw(call_id)
         if not (events and isinstance(events[-1], CallEnded)):
             self._refused.add(call_id)
-        self.owner.given_up(self, events)
-        self.owner.call_failed(self, call_id, problem)
+        self._give_up(events)
+        if self.owner:
+            self.owner.call_failed(self, call_id, problem)
+
+    def _tell_behind(self, behind: bool) -> None:
+        if self.owner:
+            self.owner.behind(self, behind)
 
     def close(self) -> None:
         self._outbox.close()
@@ -190,9 +197,5 @@ class Boxed:
     def backlog(self) -> int:
         return len(self._outbox)
 
-    @property
-    def room(self) -> int:
-        return self._outbox.room
-
     def undelivered(self) -> list[Event]:
-        return [*self.left, *self._outbox.events()]
+        return [*self._kept, *self._outbox.events()]

@@ -17,8 +17,8 @@ from supervisor.core.problem import Problem
 from supervisor.events import CallEnded, Event
 from supervisor.sinks.encoding import Form, lines_of
 from supervisor.sinks.lines import WholeLines, Write, open_named
-from supervisor.sinks.outbox import Boxed
-from supervisor.sinks.writing import FULL, InThread, OneThread, Written, not_written, write_out
+from supervisor.sinks.outbox import ROOM, Boxed
+from supervisor.sinks.writing import FULL, InThread, OneThread, Written, encoded, not_written, write_out
 
 
 class LinesSink(Boxed):
@@ -35,11 +35,12 @@ class LinesSink(Boxed):
         patience: float = 30.0,
         in_thread: InThread | None = None,
         committed: Callable[[Event], None] = lambda _: None,
+        room: int = ROOM,
     ) -> None:
         self._open_lines = open_lines
         self._lines = lines_of(form)
         self._log = log
-        super().__init__(name, interims=interims)
+        super().__init__(name, interims=interims, room=room)
         self._patience = patience
         self._in_thread = in_thread or OneThread()
         self._committed = committed
@@ -51,17 +52,18 @@ class LinesSink(Boxed):
             raise not_written(error) from error
 
         def write(events: Sequence[Event]) -> Written:
-            count, error = output.append([self._lines.line(event) for event in events])
+            lines, broken = encoded(self._lines, events)
+            count, error = output.append(lines)
             for event in events[:count]:
                 if isinstance(event, CallEnded):
                     self._lines.forget(event.call_id)
-            return count, error
+            return count, error or broken
 
         task_status.started()
         try:
             await write_out(
                 self._outbox, write, log=self._log, in_thread=self._in_thread,
-                patience=self._patience, passing=FULL, committed=self._committed,
+                patience=self._patience, passing=FULL, committed=self._committed, refuse=self._refuse,
             )  # fmt: skip
         except Problem:
             output.close()
@@ -84,4 +86,4 @@ def stdout_sink(
 
 def named_file_sink(path: Path, *, log: FilteringBoundLogger, form: Form = "jsonl", interims: bool = False) -> LinesSink:
     """What is in the file already stays; the events come after it."""
-    return LinesSink(lambda: open_named(path), log=log, form=form, interims=interims)
+    return LinesSink(lambda: open_named(path), log=log, form=form, interims=interims, name="file")

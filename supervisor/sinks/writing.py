@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.core.problem import Exit, Problem
 from supervisor.events import Event
+from supervisor.sinks.encoding import Lines
 from supervisor.sinks.outbox import Outbox
 
 # What may pass, by itself or by what an operator does about it. Anything else would fail for ever.
@@ -117,6 +118,18 @@ async def write_out(
             if trio.current_time() >= last_chance:
                 raise not_written(error, len(outbox))
         await trio.sleep(RETRY_EVERY)
+
+
+def encoded(lines: Lines, events: Sequence[Event]) -> tuple[list[bytes], CallBroken | None]:
+    """A line for each event, up to the first that cannot be told: a bug of ours, which costs its own call alone."""
+    done: list[bytes] = []
+    for event in events:
+        try:
+            done.append(lines.line(event))
+        except Exception as error:
+            cause = f"an event of this call ({type(event).__name__}) cannot be written: {type(error).__name__}: {error}"
+            return done, CallBroken(event.call_id, Problem(cause, "this is a bug of ours", Exit.BUG))
+    return done, None
 
 
 def not_written(error: OSError, events: int = 0) -> Problem:

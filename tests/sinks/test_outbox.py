@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.events import Event, Transcript
-from supervisor.sinks.outbox import Outbox
-from tests.sinks.making import gap, guessed, said, started
-
-
-def is_guess(event: Event) -> bool:
-    return isinstance(event, Transcript) and not event.is_final
-
+from supervisor.sinks.outbox import Outbox, is_guess
+from tests.sinks.making import ended, gap, guessed, said, started
 
 STEPS = st.lists(
     st.one_of(
@@ -27,28 +22,34 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.integers(0, 5))
-def test_all_but_guesses_come_out_once_and_in_order(steps: list[tuple[str, int, int]], room: int) -> None:
+@given(STEPS, st.integers(1, 30))
+def test_all_but_guesses_come_out_once_or_are_given_up_each_in_order(
+    steps: list[tuple[str, int, int]], room: int
+) -> None:
     outbox = Outbox(room=room)
-    kept, out = [], []
+    kept: list[Event] = []
+    out: list[Event] = []
+    gone: list[Event] = []
     for number, (step, one, other) in enumerate(steps):
         match step:
             case "guess":
-                outbox.offer(guessed(str(number), segment=one, channel=other))
-            case "final":
-                kept.append(said(str(number), segment=one, channel=other))
-                outbox.offer(kept[-1])
-            case "gap":
-                kept.append(gap(number, number + 1))
-                outbox.offer(kept[-1])
+                gone += outbox.offer(guessed(str(number), segment=one, channel=other))
+            case "final" | "gap":
+                kept.append(said(str(number), segment=one, channel=other) if step == "final" else gap(number, number + 1))
+                gone += outbox.offer(kept[-1])
             case _:
                 lent = outbox.take(one)
                 out += lent[:other]
                 outbox.written(len(lent[:other]))
+        assert len(outbox) <= room + 4  # what is lent stays
     left = outbox.events()
     out += left
 
-    assert kept == [event for event in out if not is_guess(event)]
+    assert not any(map(is_guess, gone))
+    for events in (gone, out):
+        finals = [event for event in events if not is_guess(event)]
+        assert finals == [event for event in kept if event in finals]
+    assert len(kept) == len(gone) + sum(not is_guess(event) for event in out)
     assert len(left) == len(outbox)
 
 
@@ -97,12 +98,75 @@ def test_a_guess_that_is_lent_stays_lent() -> None:
     assert [guessed("a"), said("ab")] == outbox.take()
 
 
-def test_where_there_is_no_room_guesses_are_given_up_and_finals_are_not() -> None:
-    outbox = Outbox(room=2)
-    for event in [started(), said("one"), guessed("tw", segment=1), said("two", segment=1)]:
-        outbox.offer(event)
+def test_guesses_give_way_before_anything_else_does() -> None:
+    outbox = Outbox(room=3)
+    gone = [outbox.offer(event) for event in [started(), guessed("on"), guessed("ot", channel=1), said("one"), said("two"), guessed("th", segment=2)]]
 
-    assert [started(), said("one"), said("two", segment=1)] == outbox.take()
+    assert gone == [[]] * 6
+    assert [started(), said("one"), said("two")] == outbox.take()
+
+
+class TestFull:
+    def test_the_oldest_that_are_not_lent_give_way_a_tenth_of_the_room_at_once(self) -> None:
+        outbox = Outbox(room=40)
+        events = [said(str(number), segment=number) for number in range(44)]
+        for event in events[:20]:
+            outbox.offer(event)
+        lent = outbox.take(10)
+        gone = [outbox.offer(event) for event in events[20:]]
+
+        assert gone == [[]] * 20 + [events[10:14]] + [[]] * 3
+        assert outbox.events() == [*lent, *events[14:]]
+
+    def test_what_is_lent_never_gives_way(self) -> None:
+        outbox = Outbox(room=1)
+        outbox.offer(said("one"))
+        lent = outbox.take()
+
+        assert outbox.offer(said("two", segment=1)) == []
+        assert outbox.offer(said("three", segment=2)) == [said("two", segment=1)]
+        assert outbox.events() == [*lent, said("three", segment=2)]
+
+    def test_it_is_said_at_four_fifths_and_again_only_after_half_of_it_was_written(self) -> None:
+        told: list[tuple[bool, int]] = []
+        outbox = Outbox(room=10, behind=lambda behind: told.append((behind, len(outbox))))
+
+        def offer(count: int) -> None:
+            for number in range(count):
+                outbox.offer(said(str(number), segment=number))
+
+        offer(9)
+        outbox.take(2)
+        outbox.written(2)
+        offer(3)
+        assert told == [(True, 8)]
+        outbox.take(5)
+        outbox.written(5)
+        offer(5)
+
+        assert told == [(True, 8), (False, 5), (True, 8)]
+
+
+class TestWithdrawn:
+    def test_a_call_is_taken_out_lent_or_not_and_the_others_stay(self) -> None:
+        outbox = Outbox()
+        events = [said(call, segment=number, call_id=call) for number in range(2) for call in "ab"]
+        for event in [*events, guessed("gu", segment=2, call_id="a")]:
+            outbox.offer(event)
+        outbox.take(3)
+
+        assert outbox.withdraw("a") == [events[0], events[2], guessed("gu", segment=2, call_id="a")]
+        assert outbox.take() == [events[1], events[3]]
+        outbox.offer(guessed("guess", segment=2, call_id="a"))
+        assert outbox.take() == [events[1], events[3], guessed("guess", segment=2, call_id="a")]
+
+    def test_a_later_call_of_the_same_id_stays(self) -> None:
+        outbox = Outbox()
+        for event in [said("a"), ended(), started(), said("b")]:
+            outbox.offer(event)
+
+        assert outbox.withdraw("c") == [said("a"), ended()]
+        assert outbox.take() == [started(), said("b")]
 
 
 def test_guesses_that_nobody_wants_wake_nobody() -> None:

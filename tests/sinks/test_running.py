@@ -16,9 +16,11 @@ import trio.testing
 from supervisor.core.pool import Pool
 from supervisor.core.problem import Exit, Problem
 from supervisor.events import Event
-from supervisor.running import LAST_WRITES, Running, running, standard_error, wall
+from supervisor.outputs import LAST_WRITES
+from supervisor.running import Running, running, wall
 from supervisor.sinks import Sink
 from supervisor.sinks.files import FilesSink
+from supervisor.sinks.last_resort import standard_error
 from supervisor.sinks.memory import MemorySink
 from supervisor.sinks.writing import at_once
 from tests.sinks.disk import FullDisk
