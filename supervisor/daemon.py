@@ -91,7 +91,7 @@ class Daemon:
         """A call that the config lists; raises Problem where its source cannot be one."""
         return self._spec(
             CONFIGURED,
-            call.name,
+            self._unused(call.name),
             source_from(
                 call.source, encoding=call.encoding, sample_rate=call.sample_rate, channels=call.channels, live=call.live
             ),

@@ -33,7 +33,7 @@ from .core.closure import Closure, Verdict
 from .events import CallEnded, CallStarted, Event, GapReason, SessionClosed
 from .intakes import REJECTIONS, Rejection
 
-disable_created_metrics()  # a second series for each one, which the process's start time makes needless
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each one, which the process's start time makes needless
 PREFIX = "stream_supervisor"
 STATES = ("opening", "listening", "dialling", "streaming", "waiting")  # of a call (`call.Call.status`)
 OUTCOMES = ("complete", "aborted", "gave_up", "stopped")

@@ -6,8 +6,7 @@ if the server is the same, their next session has the new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping
 from weakref import WeakSet
 
 import trio
@@ -20,8 +19,13 @@ from .daemon import Daemon, Generation
 from .doors import Doors
 from .service import Deepgram
 
-FIXED = ("sinks", "admin", "metrics")  # what is made once, at the start
-NAMES = {"sinks": "[[sink]]", "admin": "[admin]", "metrics": "[metrics]"}
+FIXED: Mapping[str, Callable[[Config], object]] = {  # what is made once, at the start
+    "[[sink]]": lambda config: config.sinks,
+    "[admin]": lambda config: config.admin,
+    "[metrics]": lambda config: config.metrics,
+    "[fleet]": lambda config: config.settings.fleet,
+    "[retry] retry_after_longest": lambda config: config.settings.retry.retry_after_longest,
+}
 
 
 class Reloading:
@@ -65,9 +69,9 @@ class Reloading:
         if daemon.draining:
             raise Problem("this daemon is draining", "start it anew")
         before, config = daemon.now.config, self._load()
-        for name in FIXED:
-            if getattr(before, name) != getattr(config, name):
-                raise Problem(f"{NAMES[name]} has changed", "that takes a restart; everything is as it was")
+        for name, part in FIXED.items():
+            if part(before) != part(config):
+                raise Problem(f"{name} has changed", "that takes a restart; everything is as it was")
         deepgram = self._connect(config)
         for warning in deepgram.check():
             self._log.warning("key_exposed", problem=warning)
@@ -76,15 +80,10 @@ class Reloading:
         daemon.now = Generation(config, deepgram)
         daemon.world.pool.limit = total_bytes(config.settings.buffer)
         for each in self._served:
-            if _server(each) == _server(deepgram):
-                each.credential = deepgram.credential
+            deepgram.succeeds(each)
         self._served.add(deepgram)
         daemon.world.fleet.restart(trio.current_time())
         self._begin(config)
         self._log.info(
             "reloaded", calls_listed=len(config.calls), intakes=len(config.intakes), calls_that_keep_theirs=len(daemon.these.calls)
         )
-
-
-def _server(deepgram: Deepgram) -> str:
-    return urlsplit(deepgram.url).netloc

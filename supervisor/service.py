@@ -72,10 +72,17 @@ class Deepgram:
         """Warnings about the key, which is looked at; raises Problem."""
         return self.credential.check() if self.credential else ()
 
+    def succeeds(self, other: Deepgram) -> None:
+        """It takes the place of another one, whose calls still run: if the server is the same, they have this one's key."""
+        if urlsplit(other.url).netloc == urlsplit(self.url).netloc:
+            other.credential, self._used = self.credential, other._used or self._used
+
     async def key_has_changed(self) -> bool:
         """Whether the key is another one than that of the last dial; one that cannot be read is not."""
         try:
-            return self.credential is not None and _digest((await self.credential.authorization()).encode()) != self._used
+            if self.credential is None or not self._used:
+                return False
+            return _digest((await self.credential.authorization()).encode()) != self._used
         except Problem:
             return False
 

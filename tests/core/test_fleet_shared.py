@@ -302,6 +302,56 @@ def test_a_shorter_rest_does_not_end_a_longer_one():
     assert len(told) == 1
 
 
+def test_a_server_that_is_overrun_at_its_return_is_not_taken_for_a_small_one():
+    """It had allowed two hundred: the way back is by doubling, and a 429 on the way says that it is not that many now."""
+    made, _ = fleet()
+    crowd = Crowd(made, always).run([(0.0, f"call-{number}", False) for number in range(200)], 60.0)
+    for call_id in list(crowd.opened):
+        made.report(call_id, Closure(code=1012, opened=True), 60.0)
+    crowd.opened.clear()
+    early = [0]
+
+    def answer(call_id, now, opened):
+        early[0] += now < 62
+        return Closure(status=429) if now < 62 and early[0] <= 3 else None
+
+    crowd.answer = answer
+    crowd.run([(60.0, f"call-{number}", True) for number in range(200)], 300.0, backoff=0.1)
+
+    assert len(crowd.opened) == 200
+    assert max(crowd.opened.values()) < 60 + 100
+
+    made, _ = fleet()
+    server = Limited(200)
+    crowd = Crowd(made, server.answer).run([(0.0, f"call-{number}", False) for number in range(200)], 60.0)
+    for call_id in list(crowd.opened):
+        made.report(call_id, Closure(code=1012, opened=True), 60.0)
+    crowd.opened.clear()
+    server.most = 30
+    crowd.run([(60.0, f"call-{number}", True) for number in range(200)], 400.0, backoff=0.1)
+
+    assert len(server.refused) < 16 + 16 + 40  # the first ones at once, a doubling too far, and then one at a time
+    assert len(crowd.opened) == 30
+
+
+def test_a_limit_that_stands_is_not_lifted_and_set_again_and_again():
+    made, told = fleet()
+    server = Limited(20)
+    Crowd(made, server.answer).run([(0.0, f"call-{number}", False) for number in range(21)], 600.0, backoff=0.1)
+
+    assert "governor_lifted" not in names(told)
+
+
+def test_who_was_cut_off_tries_before_who_is_new():
+    made, _ = opened_breaker()
+    assert made.lease("old", ONE, 1.5, running=True) > 0
+    assert made.lease("new", ONE, 2.1, running=False) > 0
+    assert made.lease("old", ONE, 2.2, running=True) == 0
+    made.report("old", REFUSED, 2.3)
+
+    assert made.lease("new", ONE, 9.0, running=False) == 0  # nobody else is there any more
+
+
 # Keys
 
 
@@ -309,6 +359,45 @@ def refuse(made, status, *, times=1, party=ONE, now=0.0):
     for number in range(times):
         made.lease(f"r{number}", party, now, running=True)
         made.report(f"r{number}", Closure(status=status), now)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_dials_of_the_key_before_say_nothing_of_the_one_after(status):
+    """They were out when it was changed, and come back when one with the new key has opened, or nobody has dialled yet."""
+    made, told = fleet()
+    for call_id in "abcdef":
+        made.lease(call_id, ONE, 0.0, running=True)
+    made.restart(0.1)
+    for call_id in "abc":
+        made.report(call_id, Closure(status=status), 0.2)
+    made.lease("new", ONE, 0.3, running=True)
+    made.opened("new", 0.4)
+    for call_id in "def":
+        made.report(call_id, Closure(status=status), 0.5)
+
+    assert told == []
+    assert made.refused == []
+
+
+def test_a_dial_that_opens_frees_its_key():
+    made, told = fleet()
+    made.lease("slow", ONE, 0.0, running=True)
+    refuse(made, 402)
+    made.opened("slow", 1.0)
+
+    assert names(told) == ["key_refused", "key_free"]
+    assert made.lease("a", ONE, 1.0, running=True) == 0
+
+
+def test_an_endpoint_that_nobody_has_any_more_is_forgotten_with_a_reload():
+    made, _ = opened_breaker()
+    assert made.lease("b", ONE, 1.0, running=False) > 0
+    made.restart(1.0)
+    assert made.breakers() == {ONE.endpoint: "open"}  # somebody waits for it
+    made.leave("b", 1.0)
+    made.restart(2.0)
+
+    assert made.breakers() == {}
 
 
 @pytest.mark.parametrize("status, times", [(401, 2), (402, 1)])

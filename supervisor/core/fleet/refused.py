@@ -18,12 +18,26 @@ class Refused:
     def __init__(self) -> None:
         self._held: dict[Scope, tuple[int, float]] = {}
         self._unauthorized: dict[str, int] = {}  # 401s in a row, by key
+        self._good: dict[str, int] = {}  # the newest dial that opened, by key
+        self._since = 0  # the first dial after all was cleared
 
-    def report(self, party: Party, closure: Closure, now: float) -> Scope | None:
-        """A dial has ended; returns what is refused from now on, if that is news."""
+    def works(self, party: Party, dial: int) -> list[Scope]:
+        """A dial has opened, which is news of the key as it was then; returns what that frees."""
+        self._good[party.key] = max(dial, self._good.get(party.key, 0))
+        self._unauthorized.pop(party.key, None)
+        freed: list[Scope] = [scope for scope in ((party.key, None), (party.key, party.model)) if scope in self._held]
+        for scope in freed:
+            del self._held[scope]
+        return freed
+
+    def report(self, party: Party, closure: Closure, now: float, dial: int) -> Scope | None:
+        """A dial has failed; returns what is refused from now on, if that is news.
+
+        One begun before a dial that opened, or before all was cleared, may have had the key before: it tells nothing.
+        """
         scope: Scope = (party.key, party.model if closure.status == 403 else None)
-        if closure.opened:
-            self._unauthorized.pop(party.key, None)
+        if dial < max(self._since, self._good.get(party.key, 0)):
+            return None
         if closure.status == 401:
             count = self._unauthorized[party.key] = self._unauthorized.get(party.key, 0) + 1
             if count < ROTATED:
@@ -52,8 +66,9 @@ class Refused:
         scopes: tuple[Scope, ...] = ((party.key, None), (party.key, party.model))
         return next((scope for scope in scopes if scope in self._held), None)
 
-    def clear(self) -> list[Scope]:
-        """All may be tried again; returns what was refused."""
+    def clear(self, dial: int) -> list[Scope]:
+        """All may be tried again, from that dial on; returns what was refused."""
+        self._since = dial
         held = list(self._held)
         self._held.clear()
         self._unauthorized.clear()

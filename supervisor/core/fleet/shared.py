@@ -7,7 +7,7 @@ the dials. Nothing here grows with the calls there have ever been.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..closure import Closure
@@ -16,10 +16,11 @@ from .breaker import Breaker, State, failed
 from .governor import Governor
 from .notice import Notice
 from .queue import Queue
-from .refused import AGAIN, Refused
+from .refused import AGAIN, Refused, Scope
 from .seam import Party
 
 SHORTEST, LONGEST = 0.05, 1.0  # seconds between two questions of a call that waits
+CROWDED = 0.2  # the shortest, where it is not known when a dial will be over
 
 
 @dataclass(slots=True)
@@ -60,9 +61,11 @@ class SharedFleet:
         self._keys: dict[str, _Key] = {}
         self._breakers: dict[str, Breaker] = {}
         self._rest: dict[str, float] = {}  # until when an endpoint has asked to be left alone
+        self._cut_off: dict[str, float] = {}  # when a running call was last kept from an endpoint
         self._refused = Refused()
         self._asking: dict[str, Party] = {}  # calls that wait
-        self._dialling: dict[str, Party] = {}
+        self._dialling: dict[str, tuple[Party, int]] = {}  # each dial has a number, in the order they began
+        self._begun = 0
         self._opened: dict[str, Party] = {}
         self.epoch = 0
 
@@ -70,7 +73,7 @@ class SharedFleet:
 
     def lease(self, call_id: str, party: Party, now: float, *, running: bool) -> float:
         self._asking[call_id] = party
-        if held := self._held(party, now):
+        if held := self._held(party, now, running=running):
             self._key(party).queue.leave(call_id)
             return held
         key, bucket = self._key(party), self._bucket
@@ -80,7 +83,8 @@ class SharedFleet:
         if rank < min(sessions, int(tokens), places):
             key.queue.leave(call_id)
             del self._asking[call_id]
-            self._dialling[call_id] = party
+            self._begun += 1
+            self._dialling[call_id] = party, self._begun
             key.dialling += 1
             bucket.tokens -= 1
             self._breaker(party).begun(call_id, now)
@@ -88,11 +92,11 @@ class SharedFleet:
         waits = [(rank + 1 - tokens) / bucket.rate]
         if rank >= sessions:
             waits.append(key.governor.wait(now))
-        wait = min(max(*waits, SHORTEST), LONGEST)
+        wait = min(max(*waits, CROWDED if rank >= places else SHORTEST), LONGEST)
         key.queue.expect(call_id, now + wait)
         return wait
 
-    def _held(self, party: Party, now: float) -> float:
+    def _held(self, party: Party, now: float, *, running: bool) -> float:
         """Seconds for which it is no use to wait in line."""
         if self._refused.status(party):
             if self._refused.reminder(party, now):
@@ -100,60 +104,90 @@ class SharedFleet:
             return AGAIN
         if (wait := self._rest.get(party.endpoint, 0.0) - now) > 0:
             return wait
-        wait = self._breaker(party).wait(now)
-        return min(max(wait, SHORTEST), LONGEST) if wait > 0 else 0.0
+        breaker = self._breaker(party)
+        if (wait := breaker.wait(now)) > 0:
+            if running:
+                self._cut_off[party.endpoint] = now
+            return min(max(wait, SHORTEST), LONGEST)
+        if breaker.state != "closed" and not running and now - self._cut_off.get(party.endpoint, -LONGEST) < 2 * LONGEST:
+            return CROWDED  # the one that may try is one who was cut off
+        return 0.0
 
     def opened(self, call_id: str, now: float) -> None:
-        party = self._dialling.pop(call_id)
+        party, dial = self._dialling.pop(call_id)
         key = self._key(party)
         key.dialling -= 1
         key.opened += 1
+        key.governor.has(key.opened)
         self._opened[call_id] = party
         self._dialled(call_id, party, Closure(opened=True), now)
+        self._free(self._refused.works(party, dial))
 
     def report(self, call_id: str, closure: Closure, now: float) -> None:
+        dial = self._dialling[call_id][1] if call_id in self._dialling else 0
         party = self._end(call_id, now, broke=closure.opened and closure.code in (None, 1006))
         if party is None:
             return
         if not closure.opened:
             self._dialled(call_id, party, closure, now)
+            if self._refused.report(party, closure, now, dial):
+                self._say_refused(party)
         if closure.status is not None and closure.retry_after:
             self._rested(party, min(closure.retry_after, self._obeyed), now)
         if closure.status == 429:
             key = self._key(party)
             key.governor.limited(key.opened + key.governor.lingering(now), now)  # as the server counts them
             self._say("governor_limited", "warning", key=party.key, sessions=key.governor.limit)
+        elif closure.opened:
+            self._lift(now)
 
     def leave(self, call_id: str, now: float) -> None:
         party = self._asking.pop(call_id, None)
         if party is not None:
             self._key(party).queue.leave(call_id)
         if (dialled := self._dialling.get(call_id)) is not None:
-            self._breaker(dialled).ended(call_id, None, now)
+            self._breaker(dialled[0]).ended(call_id, None, now)
         self._end(call_id, now, broke=True)
+        self._lift(now)
 
     def restart(self, now: float) -> None:
         del now
-        for key, model in self._refused.clear():
-            self._say("key_free", "info", key=key, **({"model": model} if model is not None else {}))
+        self._free(self._refused.clear(self._begun + 1))
+        for endpoint in self._breakers.keys() - {party.endpoint for party in self._parties()}:
+            del self._breakers[endpoint]  # nobody would ever close it
+            self._cut_off.pop(endpoint, None)
         self.epoch += 1
+
+    def _parties(self) -> Iterator[Party]:
+        """Of the calls there are, as far as they have to do with a dial now."""
+        yield from self._asking.values()
+        yield from (party for party, _ in self._dialling.values())
+        yield from self._opened.values()
+
+    def _free(self, scopes: list[Scope]) -> None:
+        for key, model in scopes:
+            self._say("key_free", "info", key=key, **({"model": model} if model is not None else {}))
 
     # What becomes of it
 
     def _end(self, call_id: str, now: float, *, broke: bool) -> Party | None:
         """What the call held is free again."""
-        if (party := self._dialling.pop(call_id, None)) is not None:
+        party: Party | None
+        if (dialled := self._dialling.pop(call_id, None)) is not None:
+            party = dialled[0]
             self._key(party).dialling -= 1
         elif (party := self._opened.pop(call_id, None)) is not None:
             key = self._key(party)
             key.opened -= 1
             if broke:
                 key.governor.broke(now)
-        if party is not None:
-            key = self._key(party)
-            if key.governor.lift(key.opened + key.dialling + len(key.queue) + key.governor.lingering(now)):
-                self._say("governor_lifted", "info", key=party.key)
         return party
+
+    def _lift(self, now: float) -> None:
+        """A limit that nobody comes near any more is forgotten."""
+        for name, key in self._keys.items():
+            if key.governor.lift(key.opened + key.dialling + len(key.queue) + key.governor.lingering(now)):
+                self._say("governor_lifted", "info", key=name)
 
     def _dialled(self, call_id: str, party: Party, closure: Closure, now: float) -> None:
         breaker = self._breaker(party)
@@ -164,8 +198,6 @@ class SharedFleet:
             else:
                 why = f"HTTP {closure.status}" if closure.status is not None else closure.reason
                 self._say("breaker_opened", "error", endpoint=party.endpoint, failures=self._settings.failures, reason=why)
-        if self._refused.report(party, closure, now):
-            self._say_refused(party)
 
     def _rested(self, party: Party, seconds: float, now: float) -> None:
         if now + seconds > self._rest.get(party.endpoint, 0.0):
