@@ -103,6 +103,7 @@ class Outputs:
                 self._say(output.sink)
             self._hurried = True  # whoever does not read standard error is not waited for
             await self._end(self._spill)
+            self._say(self._spill[0].sink)
 
     def close(self) -> None:
         """Nothing more will come."""

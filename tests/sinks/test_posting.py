@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import builtins
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from supervisor.core.problem import Exit, Problem
 from supervisor.sinks.posting import ENOUGH, Answer, posting
@@ -18,6 +23,7 @@ from tests.network.tcp import real, served
 
 HEADERS = {"Content-Type": "application/json", "Idempotency-Key": "k"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n"
 
 
 class Server:
@@ -148,9 +154,10 @@ def test_the_environment_adds_no_proxy_and_no_password(monkeypatch: pytest.Monke
 
 
 class TestPeers:
-    def test_one_that_hangs_up_anywhere_in_its_answer_is_an_error_unless_its_status_came(self) -> None:
+    def test_one_that_hangs_up_anywhere_in_its_answer_is_an_error(self) -> None:
         whole = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
-        outcomes = [posted(Server(whole[:length], hang_up=True))[0] for length in range(len(whole) + 1)]
+        parts = [whole[:length] for length in range(len(whole) + 1)]
+        outcomes = posted(Server(*parts, hang_up=True), *([b"[]"] * len(parts)))
 
         assert all(isinstance(outcome, str) and outcome for outcome in outcomes[:-1])
         assert outcomes[-1] == Answer(200)
@@ -166,6 +173,34 @@ class TestPeers:
 
         assert isinstance(outcome, str)
         assert outcome
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.sampled_from([OK, CHUNKED]), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3), st.binary(max_size=4)), max_size=4))
+    def test_any_answer_is_an_answer_or_an_error(self, answer: bytes, changes: list[tuple[int, int, bytes]]) -> None:
+        for at, gone, instead in changes:
+            answer = answer[:at] + instead + answer[at + gone :]
+        (outcome,) = posted(Server(answer, hang_up=True))
+
+        assert outcome
+
+    @pytest.mark.parametrize("sends", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", OK[:-1]])
+    def test_one_that_resets_is_an_error(self, sends: bytes) -> None:
+        server, outcomes = Server(sends), []
+
+        async def handle(stream: trio.SocketStream) -> None:
+            await server._request(stream)
+            await stream.send_all(sends)
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            await stream.aclose()
+
+        async def main() -> None:
+            async with served(handle) as port, posting(f"http://127.0.0.1:{port}/")() as post:
+                with pytest.raises(OSError, match=r".") as failed:
+                    await post(b"[]", HEADERS)
+                outcomes.append(failed.value)
+
+        real(main)
+        assert len(outcomes) == 1
 
     def test_one_that_never_answers_is_given_up(self) -> None:
         assert posted(Server(b""), timeout=0.1) == ["no answer within 0.1 s"]
@@ -267,9 +302,6 @@ def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_httpx_is_loaded_for_a_webhook_alone() -> None:
-    import subprocess
-    import sys
-
     code = "import sys; import supervisor.sinks.webhook; sys.exit('httpx' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

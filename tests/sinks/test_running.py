@@ -2,103 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import random
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-import pytest
 import trio
 import trio.lowlevel
-import trio.testing
 
-from supervisor.core.pool import Pool
 from supervisor.core.problem import Exit, Problem
-from supervisor.events import Event
 from supervisor.outputs import LAST_WRITES
-from supervisor.running import Running, running, wall
-from supervisor.sinks import Sink
+from supervisor.running import Running, wall
 from supervisor.sinks.files import FilesSink
-from supervisor.sinks.last_resort import standard_error
 from supervisor.sinks.memory import MemorySink
 from supervisor.sinks.writing import at_once
 from tests.sinks.disk import FullDisk
-from tests.sinks.making import Log, guessed, said
-
-FINALS = [said(str(number), segment=number) for number in range(4)]
-
-
-class Failing(MemorySink):
-    """Takes what it is offered and writes none of it, until it fails."""
-
-    def __init__(self, after: float | None) -> None:
-        super().__init__()
-        self._after = after  # None = at the start
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        if self._after is not None:
-            task_status.started()
-            await trio.sleep(self._after)
-        raise Problem("cannot write the transcript", "mend it", Exit.OUTPUT)
-
-    def undelivered(self) -> list[Event]:
-        return self.events
-
-
-class Slow(MemorySink):
-    """Needs some time after it was closed."""
-
-    def __init__(self, takes: float) -> None:
-        super().__init__()
-        self._takes = takes
-        self.done = False
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        task_status.started()
-        await self._closed.wait()
-        await trio.sleep(self._takes)
-        self.done = True
-
-    def undelivered(self) -> list[Event]:
-        return [] if self.done else self.events
-
-
-class Ran:
-    """One run on a simulated clock, and all that came of it."""
-
-    def __init__(self, body: Callable[[Running], Awaitable[None]], *sinks: Sink) -> None:
-        self.told: list[str] = []
-        self.spilt: list[bytes] = []
-        self.log = Log()
-        self.took = 0.0
-
-        async def main() -> Exit:
-            try:
-                return await running(
-                    body, sinks, log=self.log.log, tell=lambda problem, _: self.told.append(str(problem)), pool=Pool(),
-                    chance=random.Random(1), last_resort=self.spilt.append,
-                )  # fmt: skip
-            finally:
-                self.took = trio.current_time() - began
-
-        clock = trio.testing.MockClock(autojump_threshold=0)
-        began = clock.current_time()
-        self.code = trio.run(main, clock=clock)
-
-    @property
-    def spilt_texts(self) -> list[str]:
-        return [json.loads(line)["text"] for line in self.spilt]
-
-
-def emitting(events: Sequence[Event], every: float = 0.0, then: float = 0.0) -> Callable[[Running], Awaitable[None]]:
-    async def body(these: Running) -> None:
-        for event in events:
-            these.world.emit(event)
-            await trio.sleep(every)
-        await trio.sleep(then)
-
-    return body
+from tests.sinks.making import Log, guessed
+from tests.sinks.ran import FINALS, Failing, Ran, Slow, emitting
 
 
 def test_every_output_is_offered_every_event() -> None:
@@ -217,21 +134,6 @@ def test_a_problem_of_one_call_is_told_with_its_code() -> None:
     ran = Ran(body, MemorySink())
 
     assert (ran.code, ran.told) == (Exit.NO_INPUT, ["no such file"])
-
-
-def test_the_last_resort_never_raises(capfd: pytest.CaptureFixture[str]) -> None:
-    standard_error(b"line\n")
-    kept = os.dup(2)
-    full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, 2)
-    try:
-        standard_error(b"nowhere\n")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(full)
-
-    assert capfd.readouterr().err == "line\n"
 
 
 def test_the_time_of_day_is_rfc_3339_in_utc() -> None:
