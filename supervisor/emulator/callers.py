@@ -19,11 +19,15 @@ SPREAD = 1.0  # seconds over which calls begin
 
 async def place(legs: Sequence[Leg], host: str, port: int, *, spread: float = SPREAD) -> None:
     """Run all calls to their end; each leg's verdict says how it came out."""
-    async with trio.open_nursery() as nursery:
-        lines: list[_Line] = []
-        for number, leg in enumerate(legs):
-            nursery.start_soon(_connect, leg, host, port, number * spread / len(legs), lines.append)
-        await _tick(lines, legs)
+    lines: list[_Line] = []
+    try:
+        async with trio.open_nursery() as nursery:
+            for number, leg in enumerate(legs):
+                nursery.start_soon(_connect, leg, host, port, number * spread / len(legs), lines.append)
+            await _tick(lines, legs)
+    finally:
+        for line in lines:
+            line.close()
 
 
 class _Line:
@@ -52,14 +56,20 @@ class _Line:
         if leg.torn_down:  # what Asterisk has not read makes its kernel reset the connection
             with suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._socket.close()
+        self.close()
         return False
 
+    def close(self) -> None:
+        self._socket.close()
+
     def _read(self, at: float) -> None:
+        """Once in a tick: it is more than any audio comes to, and who sends more takes no other's time."""
         try:
-            while data := self._socket.recv(65536):
+            data = self._socket.recv(65536)
+            if data:
                 self.leg.came(data, at)
-            self.leg.ended()
+            else:
+                self.leg.ended()
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:
@@ -90,8 +100,7 @@ async def _connect(leg: Leg, host: str, port: int, after: float, ready: Callable
     except OSError as error:
         leg.refused(_reason(error))
     else:
-        connection = socket.socket(fileno=os.dup(stream.socket.fileno()))
-        await stream.aclose()
+        connection = socket.socket(fileno=stream.socket.detach())
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ready(_Line(leg, connection))
@@ -99,7 +108,9 @@ async def _connect(leg: Leg, host: str, port: int, after: float, ready: Callable
 
 def _reason(error: OSError) -> str:
     """trio tells of all addresses that it tried; the first one's reason will do."""
-    tried = error.__cause__.exceptions if isinstance(error.__cause__, BaseExceptionGroup) else [error.__cause__ or error]
+    tried = (
+        error.__cause__.exceptions if isinstance(error.__cause__, BaseExceptionGroup) else [error.__cause__ or error]
+    )
     first = tried[0]
     return os.strerror(first.errno) if isinstance(first, OSError) and first.errno else str(first)
 

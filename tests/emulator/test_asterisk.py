@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import uuid
 from contextlib import suppress
 from functools import partial
@@ -133,13 +134,17 @@ def test_ends():
 # Over real connections
 
 
-def against(serve, legs, **more):
+async def until_they_end(serve, legs):
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        await place(legs, "127.0.0.1", listeners[0].socket.getsockname()[1], spread=0.01)
+        nursery.cancel_scope.cancel()
+
+
+def against(serve, legs):
     async def main():
         with trio.fail_after(20):
-            async with trio.open_nursery() as nursery:
-                listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-                await place(legs, "127.0.0.1", listeners[0].socket.getsockname()[1], spread=0.01, **more)
-                nursery.cancel_scope.cancel()
+            await until_they_end(serve, legs)
 
     trio.run(main)
 
@@ -201,7 +206,113 @@ def test_one_that_does_not_read_is_left():
     assert one.verdict == "the other side does not read"
 
 
+def test_who_is_told_to_stop_ends_every_call_in_order():
+    ended, nobody_left = [], trio.Event()
+
+    async def serve(stream):
+        while await stream.receive_some():
+            pass
+        ended.append(stream)
+        if len(ended) == 5:
+            nobody_left.set()
+
+    async def main():
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+                with trio.move_on_after(0.2):
+                    await place(
+                        [leg(30.0) for _ in range(5)], "127.0.0.1", listeners[0].socket.getsockname()[1], spread=0.01
+                    )
+                await nobody_left.wait()
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_one_that_sends_without_end_takes_no_time_from_others():
+    """Faster than it can be read, for a thread of its own sends it."""
+    over = threading.Event()
+
+    def flood(connection):
+        with connection, suppress(OSError):
+            while not over.is_set():
+                connection.sendall(SILENCE * 3000)
+
+    async def main():
+        with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as server:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(place, [leg(30.0)], *server.getsockname())
+                connection, _ = await trio.to_thread.run_sync(server.accept)
+                nursery.start_soon(trio.to_thread.run_sync, flood, connection)
+                try:
+                    began = trio.current_time()
+                    for _ in range(10):
+                        await trio.sleep(0.02)
+                    assert trio.current_time() - began < 5
+                finally:
+                    over.set()
+                    nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
 # The command
+
+
+def test_a_file_is_played_over_each_call(tmp_path):
+    """G.711 is expanded, as by an Asterisk; each call has a line, and no two a name."""
+    came = []
+
+    async def serve(stream):
+        data = b""
+        while piece := await stream.receive_some():
+            data += piece
+        came.append(data)
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+            to = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+            arguments = ["emulate", "audiosocket", "call.wav", "--to", to, "--calls", "2"]
+            ran = await command(*arguments, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+            nursery.cancel_scope.cancel()
+        return ran
+
+    (tmp_path / "call.wav").write_bytes(header(AudioFormat("mulaw", 8000, 1), 1600) + b"\x00" * 1600)
+    ran = trio.run(main)
+
+    lines = ran.out.decode().splitlines()
+    assert (ran.code, ran.err, len(lines)) == (0, b"", 2)
+    assert all(
+        line.endswith(": 0.20 s sent, 0 frames came back: all is said, and both sides have ended") for line in lines
+    )
+    assert {line.partition(":")[0] for line in lines} == {str(uuid.UUID(bytes=data[3:19])) for data in came}
+    assert {data[19:] for data in came} == {(b"\x10\x01\x40" + b"\x84\x82" * 160) * 10}
+
+
+def test_a_call_that_is_torn_down_is_the_exit_code(tmp_path):
+    async def serve(stream):
+        await stream.receive_some()
+        await stream.send_all(b"\x55\x00\x00")
+        with suppress(trio.BrokenResourceError):
+            while await stream.receive_some():
+                pass
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+            to = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+            ran = await command(
+                "emulate", "audiosocket", "numbered:30", "--to", to, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}
+            )
+            nursery.cancel_scope.cancel()
+        return ran
+
+    ran = trio.run(main)
+
+    assert ran.code == 69
+    assert b"it sent a frame of kind 0x55" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -212,7 +323,11 @@ def test_one_that_does_not_read_is_left():
         (["twilio", "x", "--to", "127.0.0.1:1"], 64, "nothing to emulate called 'twilio x'"),
         (["audiosocket", "numbered:x", "--to", "127.0.0.1:1"], 64, "numbered:x is no length"),
         (["audiosocket", "nowhere.wav", "--to", "127.0.0.1:1"], 66, "cannot read nowhere.wav: No such file"),
-        (["audiosocket", "stereo.wav", "--to", "127.0.0.1:1"], 65, "linear16, 8000 Hz, 2 channels, which AudioSocket has no kind for"),
+        (
+            ["audiosocket", "stereo.wav", "--to", "127.0.0.1:1"],
+            65,
+            "linear16, 8000 Hz, 2 channels, which AudioSocket has no kind for",
+        ),
         (["audiosocket", "numbered:1", "--to", "x"], 64, "'x' is no address"),
         (["audiosocket", "numbered:1", "--to", "x:1", "--hold", "a"], 64, "'a' is no hold"),
         (["audiosocket", "numbered:1", "--to", "x:1", "--calls", "0"], 64, "there cannot be 0 calls"),
