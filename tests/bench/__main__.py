@@ -16,6 +16,8 @@ from statistics import median
 
 import trustme
 
+from tests.bench.rehearsal import killed, steady
+
 CLIENT = [sys.executable, "-m", "tests.bench.client"]
 SERVER = [sys.executable, "-m", "tests.bench.server"]
 
@@ -36,8 +38,31 @@ def cost(what: str, calls: int, seconds: float, url: str, ca: str = "") -> float
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300).stdout)
 
 
+def service(calls: int, seconds: float, clear: str, secure: str, ca: str) -> None:
+    """The daemon with calls from an Asterisk that is played; what is aimed at stands beside each figure."""
+    print(f"\n{calls} calls over AudioSocket (8 kHz, frames of 20 ms), each part a process of its own")
+    print(f"{'':>4} {'ms of CPU':>10} {'aim':>5} {'late p50':>9} {'late p99':>9} {'aim':>6} {'KiB a call':>11} {'aim':>5} {'lost':>6}")
+    for name, url, authority, aim in (("ws", clear, "", 1.5), ("wss", secure, ca, 2.0)):
+        found = steady(calls, seconds, url, authority)
+        print(
+            f"{name:>4} {found['ms']:>10.2f} {aim:>5} {found['late_p50']:>7.3f} s {found['late_p99']:>7.3f} s {'0.1':>6} "
+            f"{found['kib']:>11.0f} {'200':>5} {found['lost']:>4.1f} s",
+            flush=True,
+        )
+    found = killed(calls, 45.0, 5.0)
+    print(f"\nthe server is killed with {calls} connections, and another one comes to its place after 5 s")
+    print(
+        f"{found['recovered']} of {found['calls']} recovered, the first frame {found['p50']:.1f} s (p50) and {found['p99']:.1f} s (p99; "
+        f"aim: 10) after its return, at most {found['dials']} dials at once (aim: 16), {found['lost']:.1f} s lost, "
+        f"{found['wrong']} transcripts that are not word for word, {found['torn_down']} callers hung up",
+        flush=True,
+    )
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="make bench")
+    arguments.add_argument("--service", type=int, default=200, help="calls over AudioSocket; 0 = leave it out")
+    arguments.add_argument("--hour", type=int, default=0, help="calls of a simulated hour, which takes ten minutes for 50")
     arguments.add_argument("--seconds", type=float, default=8.0)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--calls", type=int, nargs="+", default=[50, 200])
@@ -69,6 +94,10 @@ def main() -> None:
                     f"{calls:>6} {mine:>9.2f} {bare:>9.2f} {ratio:>6.2f} {shared:>17.2f} {to_shared:>6.2f} {tls:>10.2f}",
                     flush=True,
                 )
+            if args.service:
+                service(args.service, args.seconds, clear, secure, str(ca))
+    if args.hour:
+        subprocess.run([sys.executable, "-m", "tests.bench.hour", str(args.hour), "3600"], check=True)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import ssl
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
-SECOND = 32_000  # bytes of linear16 at 16 kHz
 WORDS = ["so", "it", "goes", "on", "and", "on", "until", "somebody", "says", "that", "it", "is", "enough"]
 
 
@@ -60,6 +60,7 @@ class Peer(asyncio.Protocol):
         self.audio = 0
         self.told = 0
         self.final = 0
+        self.second = 0  # bytes of linear16 in a second
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -72,6 +73,8 @@ class Peer(asyncio.Protocol):
         head, found, rest = bytes(self.buffer).partition(b"\r\n\r\n")
         if not found:
             return
+        rate = re.search(rb"[?&]sample_rate=(\d+)", head)
+        self.second = 2 * int(rate[1]) if rate else 32_000
         key = next(line[18:].strip() for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:"))
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         self.transport.write(
@@ -112,7 +115,7 @@ class Peer(asyncio.Protocol):
         return True
 
     def _tell(self) -> None:
-        while self.audio >= (self.told + 1) * SECOND:
+        while self.audio >= (self.told + 1) * self.second:
             self.told += 1
             final = self.told - self.final >= 3
             self.transport.write(results(float(self.final), float(self.told - self.final), final=final))
@@ -120,7 +123,7 @@ class Peer(asyncio.Protocol):
                 self.final = self.told
 
     def _end(self) -> None:
-        seconds = self.audio / SECOND
+        seconds = self.audio / self.second
         metadata = {"type": "Metadata", "request_id": "bench", "duration": seconds, "channels": 1}
         self.transport.write(
             results(float(self.final), seconds - self.final, final=True)
