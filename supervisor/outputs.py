@@ -80,7 +80,7 @@ class Outputs:
         try:
             sink.offer(event)
         except Exception as error:
-            problem = Problem(f"the output {sink.name} broke over an event: {error!r}", "this is a bug of ours", Exit.BUG)
+            problem = Problem(f"the output {sink.name} broke over an event: {type(error).__name__}", "this is a bug of ours", Exit.BUG)
             if self._calls.fail(event.call_id, problem):
                 self._log.exception("sink_broke_over_event", sink=sink.name, call_id=event.call_id)
             self.given_up(sink, [event])

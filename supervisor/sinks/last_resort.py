@@ -1,7 +1,8 @@
 """For what another sink cannot take: one file for all calls, and behind that standard error.
 
-Events come here seldom and out of the middle of calls, so there is no file for each: a line names its call. The file is
-opened anew for each batch, and is on its disk before the next one: whoever works it off may move it away at any time.
+Events come here seldom and out of the middle of calls, so there is no file for each: a line names its call. One that two
+sinks could not take is there twice. The file is opened anew for each batch, and is on its disk before the next one:
+whoever works it off may move it away at any time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from supervisor.sinks.part import private_directory
 from supervisor.sinks.writing import PASSING, InThread, OneThread, Written, encoded, not_written, write_out
 
 UNDELIVERED = "undelivered"
+SPARE_ROOM = 10 * ROOM  # events: several sinks may fail at once, each with a full outbox
 
 
 class ReserveSink(Boxed):
@@ -38,7 +40,7 @@ class ReserveSink(Boxed):
         in_thread: InThread | None = None,
         write: Write = os.write,
         name: str = "files",
-        room: int = ROOM,
+        room: int = SPARE_ROOM,
     ) -> None:
         super().__init__(name, interims=False, room=room)
         self.path = directory / (UNDELIVERED + ENDINGS[form])
@@ -78,7 +80,7 @@ class ReserveSink(Boxed):
 class Spill(Boxed):
     """JSON Lines into what takes bytes, by a thread of its own; nothing comes after it, so it does not fail."""
 
-    def __init__(self, put: Callable[[bytes], None], *, in_thread: InThread | None = None, room: int = ROOM) -> None:
+    def __init__(self, put: Callable[[bytes], None], *, in_thread: InThread | None = None, room: int = SPARE_ROOM) -> None:
         super().__init__("standard error", interims=False, room=room)
         self._put = put
         self._in_thread = in_thread or OneThread()

@@ -127,7 +127,7 @@ def encoded(lines: Lines, events: Sequence[Event]) -> tuple[list[bytes], CallBro
         try:
             done.append(lines.line(event))
         except Exception as error:
-            cause = f"an event of this call ({type(event).__name__}) cannot be written: {type(error).__name__}: {error}"
+            cause = f"an event of this call ({type(event).__name__}) cannot be written: {type(error).__name__}"
             return done, CallBroken(event.call_id, Problem(cause, "this is a bug of ours", Exit.BUG))
     return done, None
 

@@ -186,6 +186,24 @@ class TestWhole:
         assert (tmp_path / "precious").read_text() == "precious\n"
         assert (directory / name).is_symlink() or (directory / name).is_dir() or not (directory / name).stat().st_size
 
+    def test_two_processes_that_share_a_directory_do_not_share_a_file(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            sinks = [FilesSink(tmp_path, log=Log().log, in_thread=at_once) for _ in range(2)]
+            async with trio.open_nursery() as nursery:
+                for sink in sinks:
+                    await nursery.start(sink.run)
+                for event in (said("one"), said("two", segment=1), ended()):
+                    for sink in sinks:
+                        sink.offer(event)
+                    await trio.sleep(1)
+                for sink in sinks:
+                    sink.close()
+
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        assert {name: texts(tmp_path / name) for name in names(tmp_path)} == {
+            "c.jsonl": ["one", "two", ""], "c~2.jsonl": ["one", "two", ""],
+        }  # fmt: skip
+
     def test_a_name_that_is_taken_while_the_call_runs_is_left_alone(self, tmp_path: Path) -> None:
         def write(fd: int, data: memoryview) -> int:
             (tmp_path / "c.jsonl").write_text("somebody else's\n")

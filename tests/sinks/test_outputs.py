@@ -7,6 +7,7 @@ import json
 import os
 import random
 import threading
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from supervisor.running import Came, Running
 from supervisor.sinks.files import FilesSink
 from supervisor.sinks.last_resort import ReserveSink, Spill
 from supervisor.sinks.memory import MemorySink
-from supervisor.sinks.outbox import Boxed
+from supervisor.sinks.outbox import ROOM, Boxed
 from supervisor.sinks.writing import at_once
 from tests.simulation import Routed, speaker
 from tests.sinks.making import Log, guessed, said
@@ -97,6 +98,15 @@ def phone_calls(came: dict[str, Came], *call_ids: str, seconds: float = 30.0):  
                 for call_id in call_ids:
                     nursery.start_soon(call, call_id)
             beside.cancel_scope.cancel("all calls have ended")
+
+    return body
+
+
+def emitting_at_once(events: Sequence[Event]) -> Callable[[Running], Awaitable[None]]:
+    async def body(these: Running) -> None:
+        for event in events:
+            these.world.emit(event)
+        await trio.lowlevel.checkpoint()
 
     return body
 
@@ -279,6 +289,14 @@ class TestFull:
         Ran(emitting(self.EVENTS), Stuck(room=10), works)
 
         assert works.events == list(self.EVENTS)
+
+    def test_all_of_several_that_fail_at_once_finds_room(self) -> None:
+        """At the end each may have a full outbox."""
+        events = [said(str(number), segment=number) for number in range(ROOM)]
+        ran = Ran(emitting_at_once(events), *(Stuck(str(number), room=ROOM + 1) for number in range(3)))
+
+        assert len(ran.spilt) == 3 * ROOM
+        assert sorted(set(ran.spilt_texts), key=int) == [str(number) for number in range(ROOM)]
 
     def test_guesses_are_nobodys_loss(self) -> None:
         ran = Ran(emitting([guessed(str(number), segment=number) for number in range(60)]), Stuck(room=10))

@@ -23,7 +23,9 @@ from supervisor.sinks.encoding import json_line
 from supervisor.sinks.outbox import Boxed
 from supervisor.sinks.posting import Answer
 from supervisor.sinks.webhook import GIVE_UP_AFTER, LARGEST, LONGEST, MOST, WebhookSink, webhook_sink
+from tests.network.tcp import real
 from tests.sinks.making import Log, ended, guessed, said, started
+from tests.sinks.test_posting import Server
 
 FINALS = [said(str(number), segment=number) for number in range(5)]
 Reply = Answer | OSError | float  # seconds = it takes so long to answer
@@ -391,3 +393,20 @@ def test_cancelled_at_any_moment_it_has_lost_nothing() -> None:
 
     for tenth in range(1, 30):
         trio.run(main, tenth / 10 + 0.05, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_over_a_real_connection_it_arrives_once_though_the_first_attempt_failed() -> None:
+    server = Server(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def main() -> None:
+        async with server.url() as url, trio.open_nursery() as nursery:
+            place = Credential("env", "S", {"S": "secret"})
+            sink = webhook_sink(url, place, log=Log().log, chance=random.Random(1))
+            await nursery.start(sink.run)
+            sink.offer(FINALS[0])
+            sink.close()
+
+    real(main)
+    assert len(server.requests) == 2
+    bodies = [request.partition(b"\r\n\r\n")[2] for request in server.requests]
+    assert bodies == [b"[" + json_line(FINALS[0]).rstrip() + b"]"] * 2
