@@ -83,6 +83,7 @@ async def measure(seconds: float, calls: int, report: dict[str, float]) -> None:
 class Written:
     """A sink that makes each event a line, at once, and drops it: the cost of telling, without a disk's."""
 
+    name = "bench"
     backlog = 0
 
     def __init__(self) -> None:
