@@ -25,6 +25,7 @@ from ..notify import Notifier
 from ..running import running
 from ..service import Deepgram
 from ..sinks import Sink
+from ..sinks.encoding import lines_of
 from ..sinks.files import FilesSink
 from ..sinks.stdout import stdout_sink
 from ..stopping import of_this_process
@@ -60,7 +61,7 @@ def run(args: Namespace, environ: Mapping[str, str]) -> int:
         log.error("call_failed" if call_id else "output_failed", problem=problem.cause, hint=problem.hint, **of)
 
     hosting = Hosting(
-        Generation(config, deepgram), read, connect, lambda intake, desk: intake_from(intake, desk, log), Notifier(environ), log
+        Generation(config, deepgram), read, connect, lambda intake, desk: intake_from(intake, desk, log, lines_of), Notifier(environ), log
     )
     return trio.run(
         partial(
