@@ -148,6 +148,10 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", metavar="CONFIG.toml")
+    command.add_argument(
+        "--network", action="store_true",
+        help="try it out too: a session with the options of each call and intake, 2 s of silence each, which are billed",
+    )  # fmt: skip
 
 
 def _calls(command: argparse.ArgumentParser) -> None:

@@ -93,7 +93,7 @@ async def try_out(
             break  # the key is the same for all
         found = await talk(endpoint, probe.audio)
         if found.complete:
-            tell(f"{names}: {found.told()}")
+            tell(f"{names}: {probe.audio.encoding} {probe.audio.sample_rate} Hz, {found.told()}")
             continue
         faults.append(_problem(names, found))
         if found.closure.status is None and not found.closure.opened:
@@ -153,8 +153,8 @@ class Found:
         return LISTEN_V1.completes(self.closure) and not self.closure.undecoded
 
     def told(self) -> str:
-        result = "no result of silence" if self.result is None else f"first result after {self.result:.2f} s"
-        return f"request id {plain(self.request_id, 60)}, model {self.model or 'not told'}, opened in {self.opening:.2f} s, {result}"
+        answer = f"first result after {self.result:.2f} s" if self.result is not None else f"no result of silence, first message after {self.message or 0.0:.2f} s"
+        return f"request id {plain(self.request_id, 60)}, model {self.model or 'not told'}, opened in {self.opening:.2f} s, {answer}"
 
 
 async def talk(endpoint: Endpoint, audio: AudioFormat) -> Found:
@@ -231,6 +231,8 @@ def _problem(names: str, found: Found) -> Problem:
     closure = found.closure
     entry = entry_of(closure)
     said = advice(closure)
+    if not entry.overridable:  # all went well but for this
+        said = "it was closed without a Metadata before. Does the server speak Deepgram's protocol?"
     if closure.status is None and closure.reason and plain(closure.reason) not in said:
         said = f"{plain(closure.reason)}: {said}"
     later = f" (it asks to be left alone for {closure.retry_after:g} s)" if closure.retry_after else ""

@@ -42,7 +42,7 @@ def fate(
     if leaving and taken.problem is None and (not whole or taken.outcome in ("gave_up", "stopped")):
         return "wait", ""  # for the next start
     if taken.problem is not None:
-        return "failed", str(taken.problem)
+        return "failed", plain(str(taken.problem), 1000)
     if taken.outcome == "gave_up":
         why = "the server was out of reach"
         return ("failed", f"{why} for too long: {MOVE_BACK}") if reached else ("wait", why)
