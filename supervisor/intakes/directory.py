@@ -28,7 +28,7 @@ from structlog.typing import FilteringBoundLogger
 from ..config import IntakeConfig
 from ..core.plain import plain
 from ..core.problem import Problem
-from ..core.rest import Resting, Stamp
+from ..core.rest import Resting
 from ..sources import FileSource
 from ..sources.feed import Source
 from ..sources.file import Disk
@@ -40,7 +40,7 @@ LOOK = 1.0  # seconds between two looks
 SELDOM = 10.0  # a look at a directory so large or so slow that it takes long is taken no more often than this makes of it
 REST = 2.0  # seconds for which nobody has written to a file that is whole
 AT_ONCE = 10  # files: they can wait, and who telephones cannot, so the rest of the house is for others
-AGAIN = 60.0  # seconds after which a file is begun again that the server was out of reach for
+AGAIN = 60.0  # seconds after which a file is begun again: the server was out of reach, or it was still being written to
 RETRY = 1.0  # seconds between two tries to write to a disk that is full
 PATIENCE = 30.0  # seconds for such tries once the service ends: what is not written by then is transcribed again
 PASSED_OVER = 10.0  # seconds after which somebody should know that a file is not taken
@@ -78,7 +78,8 @@ class DirectoryIntake:
         self._trays = trays or Trays(Path(config.directory or ""))
         self._dropped, self._left = Resting(REST), Resting(REST)
         self._watching = trio.CancelScope()
-        self._busy: set[str] = set()  # the names that nobody else may work on
+        self._busy: set[str] = set()  # files that are being worked on
+        self._aside: set[str] = set()  # files that are left to the next start
         self._later: dict[str, float] = {}  # when such a file may be begun again
         self._told: set[tuple[str, str]] = set()  # files, and what was said of them
         self._ignored: dict[str, float] = {}  # since when
@@ -115,15 +116,16 @@ class DirectoryIntake:
             try:
                 await self._look(nursery)
                 self._unreachable = False
-            except (OSError, Problem) as error:
+            except Exception as error:  # a bug in a look ends no call, here or elsewhere
                 if not self._unreachable:
+                    bug = None if isinstance(error, OSError | Problem) else error
                     cause, hint = (error.cause, error.hint) if isinstance(error, Problem) else (str(error), "")
-                    self._log.error("directory_unreachable", problem=cause, hint=hint or "it is tried again every second")
+                    self._log.error("directory_unreachable", problem=cause, hint=hint or "it is tried again every second", exc_info=bug)
                 self._unreachable = True
             await trio.sleep(max(LOOK, SELDOM * (trio.current_time() - began)))
 
     async def _look(self, nursery: trio.Nursery) -> None:
-        seen: Seen = await self._in_thread(partial(self._trays.look, frozenset(self._busy)))
+        seen: Seen = await self._in_thread(partial(self._trays.look, frozenset(self._busy | self._aside)))
         now = trio.current_time()
         self._mention(seen, now)
         left, dropped = self._left.look(now, seen.left), self._dropped.look(now, seen.dropped)
@@ -176,17 +178,20 @@ class DirectoryIntake:
         try:
             await self._transcribe(stem)
         except Exception:  # it stays aside, or it would be paid for again and again; the next start begins with it
+            self._aside.add(stem)
             self._log.exception("intake_crashed", file=shown(stem))
             self._reception.rejected("failed", file=shown(stem))
-        else:
+        finally:
             self._busy.discard(stem)
 
     async def _transcribe(self, stem: str) -> None:
         config = self.config
-        ending: Ending = ".txt" if config.format == "text" else ".jsonl"
-        before = await self._stamp(stem)
-        if before is None:
-            return
+        try:
+            stamp = await self._in_thread(partial(self._trays.stamp, stem))
+        except OSError as error:
+            return self._wait(stem, "file_stuck", error.strerror or str(error))
+        if stamp is None:
+            return None
         whole = Whole(self._source(str(self._trays.working / stem)))
         heard = Heard(self._lines(config.format))
         taken = await self._reception.take(
@@ -196,24 +201,29 @@ class DirectoryIntake:
         )  # fmt: skip
         what, why = fate(taken, whole=whole.over, reached=heard.reached, leaving=self._closed, advice=heard.advice)
         if what == "wait":
-            self._later[stem] = trio.current_time() + (AGAIN if why else 0.0)
-            if why:
-                self._log.warning("file_waits", file=shown(stem), problem=why)
-        elif await self._stamp(stem) not in (before, None):
-            self._log.warning("file_changed", file=shown(stem), hint="it was still being written to: it is begun again")
-        else:
-            await self._finish(stem, ending, heard, why)
-
-    async def _stamp(self, stem: str) -> Stamp | None:
-        return await self._in_thread(partial(self._trays.stamp, stem))
-
-    async def _finish(self, stem: str, ending: Ending, heard: Heard, why: str) -> None:
+            return self._wait(stem, "file_waits", why) if why else None
         why = why or heard.broken
-        transcript = b"".join(heard.lines)
+        ending: Ending = ".txt" if config.format == "text" else ".jsonl"
+        finish = partial(self._trays.finish, stem, stamp, ending, b"".join(heard.lines), why)
+        if not await self._finished(stem, finish):
+            return None
+        if why:
+            self._log.error("file_failed", file=shown(stem), problem=why)
+        else:
+            self._log.info("file_done", file=shown(stem))
+        return None
+
+    def _wait(self, stem: str, event: str, why: str) -> None:
+        """Not at once: each time may cost as much as the one before."""
+        self._later[stem] = trio.current_time() + AGAIN
+        self._log.warning(event, file=shown(stem), problem=why, again_in=AGAIN)
+
+    async def _finished(self, stem: str, finish: Callable[[], bool]) -> bool:
+        """Whether it is over. A full disk is waited for: what is in memory was paid for."""
         tried, closed_at = False, None
         while True:
             try:
-                await self._in_thread(partial(self._trays.finish, stem, ending, transcript, why))
+                over = await self._in_thread(finish)
                 break
             except (OSError, Problem) as error:
                 if not tried:
@@ -222,9 +232,9 @@ class DirectoryIntake:
             now = trio.current_time()
             closed_at = (closed_at or now) if self._closed else None
             if closed_at is not None and now - closed_at >= PATIENCE:
-                return  # and the next start transcribes it again
+                self._log.error("transcript_lost", file=shown(stem), hint="the next start transcribes the file again")
+                return False
             await trio.sleep(RETRY)
-        if why:
-            self._log.error("file_failed", file=shown(stem), problem=why)
-        else:
-            self._log.info("file_done", file=shown(stem))
+        if not over:
+            self._wait(stem, "file_changed", "it was still being written to, or somebody has taken it away")
+        return over

@@ -135,12 +135,14 @@ class Trays:
                 stuck[stem] = error
         for stem in {stem for stem, _ in marks} - over:  # of files that are begun again, or that somebody took away
             self._sweep(stem)
-        left = {
-            name: _stamp(found)
-            for name, found in _entries(self.working)
-            if stat.S_ISREG(found.st_mode) and name not in busy and name not in over
-        }
-        dropped, ignored = {}, {}
+        left, dropped, ignored = {}, {}, {}
+        for name, found in _entries(self.working):
+            if name in busy or name in over:
+                continue
+            if stat.S_ISREG(found.st_mode):
+                left[name] = _stamp(found)
+            else:
+                ignored[f"working/{name}"] = "it is no file"
         for name, found in _entries(self.directory):
             if name.lower().endswith(UNFINISHED) or stat.S_ISDIR(found.st_mode):
                 continue
@@ -160,11 +162,12 @@ class Trays:
         return "" if os.access(self.directory / name, os.R_OK) else "there is no permission to read it"
 
     def stamp(self, stem: str) -> Stamp | None:
-        """Of a file that is being worked on; None where it has gone."""
+        """Of a file that is being worked on; None where it has gone, or something else got in before it was taken."""
         try:
-            return _stamp((self.working / stem).lstat())
+            found = (self.working / stem).lstat()
         except FileNotFoundError:
             return None
+        return _stamp(found) if stat.S_ISREG(found.st_mode) else None
 
     # A file's way
 
@@ -180,10 +183,16 @@ class Trays:
             return None
         return stem
 
-    def finish(self, stem: str, ending: Ending, transcript: bytes, failure: str = "") -> None:
-        """Taken -> done; or, with a line that says why, -> failed. What then cannot be moved, `look` tries again."""
+    def finish(self, stem: str, stamp: Stamp, ending: Ending, transcript: bytes, failure: str = "") -> bool:
+        """Taken -> done; or, with a line that says why, -> failed. What then cannot be moved, `look` tries again.
+
+        False, and nothing is done: the file is another one than that of `stamp`. Where it has gone, what was heard of
+        it is kept, and a failure is not: it may only have been out of reach.
+        """
         self.open()
         if not any(each == stem and kind in OVER for each, kind in self._marks()):  # a server may rename and then say no
+            if self.stamp(stem) not in ((stamp,) if failure else (stamp, None)):
+                return False
             if transcript or not failure:
                 self._write(self._mark(stem, f"{ending}.part"), transcript)
             if failure:
@@ -193,6 +202,7 @@ class Trays:
                 self._move(self._mark(stem, f"{ending}.part"), self._mark(stem, f"{ending}.done"))
         with suppress(OSError):
             self.settle(stem)
+        return True
 
     def settle(self, stem: str) -> None:
         """Move what is over to where it belongs: the mark that says so last."""

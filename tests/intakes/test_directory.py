@@ -146,7 +146,7 @@ def test_a_file_that_still_grew_while_it_was_transcribed_is_begun_again(tmp_path
         assert len(watch.host.arrivals) == 1
         with (tmp_path / "working/call.wav").open("ab") as file:
             file.write(b" the rest")
-        await trio.sleep(20)
+        await trio.sleep(AGAIN + 20)
 
     watch = watching(tmp_path, body)
 
@@ -352,22 +352,38 @@ def test_cancelled_at_any_moment_it_leaves_each_file_where_the_next_start_finds_
     assert len(watch.host.arrivals + again.host.arrivals) <= 2
 
 
-def test_a_bug_of_ours_costs_one_file_and_is_not_paid_for_again_and_again(tmp_path):
+def test_a_bug_of_ours_costs_its_own_file_is_not_paid_for_again_and_takes_nobodys_place(tmp_path):
     async def run(arrival):
-        if arrival.call_id == "bad.wav":
+        if arrival.call_id.startswith("bad"):
             raise ValueError("a bug")
         return await play(arrival)
 
     async def body(watch):
-        watch.drop("bad.wav")
+        for number in range(AT_ONCE):
+            watch.drop(f"bad-{number}.wav")
+        await trio.sleep(5)
         watch.drop()
         await trio.sleep(60)
 
     watch = watching(tmp_path, body, run)
 
-    assert set(watch.tree) == {"working/bad.wav", "done/call.wav", "done/call.wav.jsonl"}
-    assert [reason for reason, _ in watch.host.rejections] == ["failed"]
-    assert len(watch.host.arrivals) == 2
+    bad = {f"working/bad-{number}.wav" for number in range(AT_ONCE)}
+    assert set(watch.tree) == bad | {"done/call.wav", "done/call.wav.jsonl"}
+    assert [reason for reason, _ in watch.host.rejections] == ["failed"] * AT_ONCE
+    assert len(watch.host.arrivals) == AT_ONCE + 1
+
+
+def test_a_bug_in_a_look_ends_nothing(tmp_path):
+    class Odd(Trays):
+        def look(self, busy):
+            if 2 < trio.current_time() < 10:
+                raise KeyError("a bug")
+            return super().look(busy)
+
+    watch = watching(tmp_path, for_a_while, trays=Odd(tmp_path))
+
+    assert len(watch.logged("directory_unreachable")) == 1
+    assert "done/call.wav.jsonl" in watch.tree
 
 
 # Disks
@@ -385,6 +401,23 @@ def test_a_disk_that_is_full_is_waited_for_and_the_transcript_is_not_lost(tmp_pa
     assert len(watch.host.arrivals) == 1
     assert set(watch.tree) == {"done/call.wav", "done/call.wav.jsonl"}
     assert len(watch.logged("transcript_stuck")) == 1
+
+
+def test_a_file_that_cannot_be_looked_at_is_tried_again_later(tmp_path):
+    class Stale(Trays):
+        def stamp(self, stem):
+            if trio.current_time() < 30:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return super().stamp(stem)
+
+    async def body(watch):
+        watch.drop()
+        await trio.sleep(2 * AGAIN)
+
+    watch = watching(tmp_path, body, trays=Stale(tmp_path))
+
+    assert len(watch.logged("file_stuck")) == 1
+    assert "done/call.wav.jsonl" in watch.tree
 
 
 def test_a_disk_that_stays_full_does_not_keep_the_service_from_ending(tmp_path):

@@ -62,10 +62,10 @@ def live(directory, step, failure, transcribed, again=False):
             stems = [*seen.left, *filter(None, (trays.take(name, stamp) for name, stamp in seen.dropped.items()))]
             for stem in stems:
                 transcribed.append(stem)
-                transcript = f"said {len(transcribed)}".encode()
+                stamp, transcript = trays.stamp(stem), f"said {len(transcribed)}".encode()
                 while True:
                     try:
-                        trays.finish(stem, ".jsonl", transcript, failure)
+                        assert trays.finish(stem, stamp, ".jsonl", transcript, failure)
                         break
                     except OSError:
                         assert again
@@ -155,7 +155,7 @@ def through(directory, *names, working=()):
         (directory / name).write_bytes(AUDIO)
         stems.append(trays.take(name, trays.look(stems).dropped[name]))
     for stem in stems:
-        trays.finish(stem, ".txt", b"said")
+        assert trays.finish(stem, trays.stamp(stem), ".txt", b"said")
     trays.close()
     return stems
 
@@ -203,7 +203,7 @@ def test_what_is_in_the_way_is_left_alone_and_waited_for(tmp_path):
     stem = trays.take("call.wav", trays.look(()).dropped["call.wav"])
     (tmp_path / "done/call.wav").write_bytes(b"somebody put it there meanwhile")
 
-    trays.finish(stem, ".jsonl", b"said")
+    assert trays.finish(stem, trays.stamp(stem), ".jsonl", b"said")
 
     assert (tmp_path / "done/call.wav").read_bytes() == b"somebody put it there meanwhile"
     seen = trays.look(())
@@ -213,6 +213,41 @@ def test_what_is_in_the_way_is_left_alone_and_waited_for(tmp_path):
     assert trays.look(()).stuck == {}
     assert tree(tmp_path) == {"done/call.wav": AUDIO, "done/call.wav.jsonl": b"said"}
     trays.close()
+
+
+# Whether it is the file that was transcribed
+
+
+def finished(path, change, failure):
+    """Whether a file may be over that was changed so while it was transcribed, and what there is then."""
+    path.joinpath("call.wav").write_bytes(AUDIO)
+    trays = Trays(path)
+    stem = trays.take("call.wav", trays.look(()).dropped["call.wav"])
+    stamp = trays.stamp(stem)
+    change(trays.working / stem)
+    over = trays.finish(stem, stamp, ".jsonl", b"said", failure)
+    trays.close()
+    return over, set(tree(path))
+
+
+def grow(path):
+    path.write_bytes(AUDIO * 2)
+
+
+def replace(path):
+    path.with_name(".other").write_bytes(AUDIO)
+    path.with_name(".other").rename(path)
+
+
+@pytest.mark.parametrize("failure", ["", "it is broken"])
+@pytest.mark.parametrize("change", [grow, replace])
+def test_a_file_that_changed_meanwhile_is_not_over(tmp_path, change, failure):
+    assert finished(tmp_path, change, failure) == (False, {"working/call.wav"})
+
+
+@pytest.mark.parametrize("failure, there", [("", {"done/call.wav.jsonl"}), ("there is no such file", set())])
+def test_of_a_file_that_is_gone_what_was_heard_is_kept_and_a_failure_is_not(tmp_path, failure, there):
+    assert finished(tmp_path, lambda path: path.unlink(), failure) == (not failure, there)
 
 
 # What is taken
@@ -226,6 +261,7 @@ def test_only_whole_plain_files_that_can_be_read(tmp_path, monkeypatch):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link.wav").symlink_to(tmp_path / "audio.wav")
     os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "working/odd").mkdir(parents=True)
     (tmp_path / "secret.wav").write_bytes(AUDIO)
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("secret.wav") and access(path, mode))
@@ -239,6 +275,7 @@ def test_only_whole_plain_files_that_can_be_read(tmp_path, monkeypatch):
         "empty.wav": "it is empty",
         "link.wav": "it is a symbolic link",
         "pipe.wav": "it is no file",
+        "working/odd": "it is no file",
         "secret.wav": "there is no permission to read it",
     }
 
@@ -297,7 +334,7 @@ def test_a_directory_that_goes_and_comes_back_is_taken_up_again(tmp_path):
     Trays(tmp_path / "away").open()  # nobody holds that one any more
     (directory / "done").rmdir()
     through_again = trays.take("call.wav", trays.look(()).dropped["call.wav"])
-    trays.finish(through_again, ".jsonl", b"said")
+    assert trays.finish(through_again, trays.stamp(through_again), ".jsonl", b"said")
     assert (directory / "done/call.wav").exists()
     trays.close()
 
