@@ -420,6 +420,44 @@ def test_a_file_that_cannot_be_looked_at_is_tried_again_later(tmp_path):
     assert "done/call.wav.jsonl" in watch.tree
 
 
+def test_a_file_that_may_not_be_moved_is_told_once_and_keeps_no_other_waiting(tmp_path):
+    """As in a directory with the sticky bit, where it is somebody else's."""
+
+    class Sticky(Trays):
+        def take(self, name, stamp):
+            if name == "a.wav":
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            return super().take(name, stamp)
+
+    async def body(watch):
+        watch.drop("a.wav")
+        watch.drop("b.wav")
+        await trio.sleep(60)
+
+    watch = watching(tmp_path, body, trays=Sticky(tmp_path))
+
+    assert [entry["file"] for entry in watch.logged("file_stuck")] == ["a.wav"]
+    assert set(watch.tree) == {"a.wav", "done/b.wav", "done/b.wav.jsonl"}
+
+
+def test_what_is_in_the_way_is_told_once_and_the_file_is_moved_when_it_is_gone(tmp_path):
+    async def body(watch):
+        watch.drop()
+        await trio.sleep(4)
+        (tmp_path / "done/call.wav").write_bytes(b"not ours")
+        await trio.sleep(60)
+        assert len(watch.host.arrivals) == 1
+        (tmp_path / "done/call.wav").unlink()
+        await trio.sleep(3)
+
+    watch = watching(tmp_path, body)
+
+    (told,) = watch.logged("file_stuck")
+    assert f"something is in the way ({tmp_path}/done/call.wav)" in told["problem"]
+    assert watch.tree["done/call.wav"] == AUDIO
+    assert "done/call.wav.jsonl" in watch.tree
+
+
 def test_a_disk_that_stays_full_does_not_keep_the_service_from_ending(tmp_path):
     watch = watching(tmp_path, for_a_while, trays=Full(tmp_path, 10**9))
 
