@@ -1,60 +1,34 @@
 """Logs: structlog's events on standard error, as JSON or for a terminal, and nothing secret in them.
 
-Whatever is logged is cleaned on its way: escape sequences are taken out of what came from elsewhere, and keys are
-hidden by the name of their field, by their shape, and by their value where it has been learned. Standard error may
-break, fill up or stop being read: then lines are dropped and counted, and no call notices.
+Whatever is logged is cleaned on its way, and lines that repeat are limited. Standard error may break, fill up or stop
+being read: then lines are dropped and counted, and no call notices.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import select
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from enum import Enum
 from typing import Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from supervisor.terminal import cut, shown
+from .cleaning import HIDDEN as HIDDEN  # for who knows logs, and need not know how they are cleaned
+from .cleaning import Secrets as Secrets
+from .cleaning import cleaner
+from .limiting import Limiter
 
 Format = Literal["auto", "json", "console"]
 FORMATS: tuple[Format, ...] = ("auto", "json", "console")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # sd-daemon(3)
 FOREIGN = ("trio-websocket", "wsproto")  # they log each frame at debug
-
-SECRET_FIELD = re.compile(r"(^|_)(authorization|api_?key|token|secret|password|passphrase)$")
-SECRET_SHAPE = re.compile(r"(?i)\b(token|bearer|basic)\s+(?=\S*\d)[\w.~+/=-]{12,}|(?<=://)[^/@\s]+(?=@)")
-TRACEBACK = ("exception", "stack")  # the fields that keep their line ends
-LONGEST = 2000  # characters of one value
-DEEPEST = 6  # levels of a nested value
-REMEMBERED = 100  # keys; a command may make another one for each attempt, for months
-HIDDEN = "***"
-
-
-class Secrets:
-    """The keys that must not be seen; `add` is what a Credential calls with each one it reads."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, None] = {}
-
-    def add(self, secret: str) -> None:
-        if len(secret) >= 6:  # hiding every "a" would hide the log
-            self._known.pop(secret, None)
-            self._known[secret] = None
-            if len(self._known) > REMEMBERED:
-                del self._known[next(iter(self._known))]
-
-    def hide(self, text: str) -> str:
-        for secret in sorted(self._known, key=len, reverse=True):  # one may be the beginning of another
-            text = text.replace(secret, HIDDEN)
-        return SECRET_SHAPE.sub(HIDDEN, text)
 
 
 class Stderr:
@@ -144,24 +118,27 @@ def build(
     secrets: Secrets | None = None,
     stream: TextIO | None = None,
     fd: int | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> FilteringBoundLogger:
-    """A logger; nothing global is touched. `fd` is where the lines go, `stream` what is asked whether it is a terminal."""
+    """A logger; nothing global is touched. `fd` is where the lines go, `stream` what is asked whether it is a terminal.
+
+    Lines that repeat are limited if there is a `clock` to do it by, in seconds.
+    """
     journal = fd is not None and is_journal(fd, environ)
     console = form == "console" or (form == "auto" and is_terminal(stream))
-    processors: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
+    finish = _chain(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         cleaner(secrets or Secrets()),
         structlog.dev.ConsoleRenderer(colors=wants_colour(stream, environ)) if console else _render_json,
         _encoder(journal, over_status=console and is_terminal(stream) and environ.get("TERM") != "dumb"),
-    ]
+    )
+    limited = [Limiter(finish, clock)] if clock else []
     return cast(
         "FilteringBoundLogger",
         structlog.wrap_logger(
             cast("WrappedLogger", Stderr(fd)),
-            processors=processors,
+            processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, *limited, finish],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
             context_class=dict,
             cache_logger_on_first_use=True,
@@ -170,11 +147,16 @@ def build(
 
 
 def configure(
-    environ: Mapping[str, str], *, level: str = "info", form: Format = "auto", secrets: Secrets | None = None
+    environ: Mapping[str, str],
+    *,
+    level: str = "info",
+    form: Format = "auto",
+    secrets: Secrets | None = None,
+    clock: Callable[[], float] | None = time.monotonic,
 ) -> FilteringBoundLogger:
     """The process's logger, on standard error; stdlib's records go the same way. To be called once, by the command."""
     stream = sys.stderr
-    log = build(environ, level=level, form=form, secrets=secrets, stream=stream, fd=_descriptor(stream))
+    log = build(environ, level=level, form=form, secrets=secrets, stream=stream, fd=_descriptor(stream), clock=clock)
     root = logging.getLogger()
     root.handlers[:] = [_Forward(log)]
     root.setLevel(logging.WARNING)
@@ -184,47 +166,13 @@ def configure(
     return log
 
 
-def cleaner(secrets: Secrets) -> Processor:
-    """A processor that leaves nothing in an event but JSON's own types, cleaned."""
-
-    def named(key: object) -> str:
-        return cut(secrets.hide(shown(str(key))), LONGEST)
-
-    def clean(value: Any, depth: int, lines: bool = False) -> Any:
-        if isinstance(value, Enum):
-            return clean(value.value, depth)
-        if value is None or isinstance(value, bool | float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
-            return value
-        if isinstance(value, str):
-            return cut(secrets.hide(shown(value, lines=lines)), LONGEST * (8 if lines else 1))
-        if isinstance(value, Mapping) and depth:
-            return {key: HIDDEN if _names_a_secret(key) and held else clean(held, depth - 1)
-                    for key, held in ((named(key), held) for key, held in value.items())}  # fmt: skip
-        if isinstance(value, list | tuple | set | frozenset) and depth:
-            ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-            return [clean(held, depth - 1) for held in ordered]
-        if isinstance(value, msgspec.Struct) and depth:
-            return clean(msgspec.structs.asdict(value), depth)
-        if isinstance(value, bytes | bytearray):
-            return clean(bytes(value).decode("utf-8", "replace"), depth)
-        if isinstance(value, Mapping | list | tuple | set | frozenset | msgspec.Struct):
-            return "…"  # too deep; as text it would show what the names of its fields hide
-        try:
-            return clean(str(value), depth)
-        except Exception:  # a value whose own text is broken is no reason to lose the line
-            return f"<{type(value).__name__}>"
-
-    def process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {
-            named(key): HIDDEN if _names_a_secret(key) and value else clean(value, DEEPEST, key in TRACEBACK)
-            for key, value in event.items()
-        }
+def _chain(*processors: Processor) -> Processor:
+    def process(logger: WrappedLogger, method: str, event: Any) -> Any:
+        for each in processors:
+            event = each(logger, method, event)
+        return event
 
     return process
-
-
-def _names_a_secret(key: str) -> bool:
-    return SECRET_FIELD.search(key.lower().replace("-", "_")) is not None
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

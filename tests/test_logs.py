@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.logs import REMEMBERED, Secrets, build, cleaner, configure, is_journal, wants_colour
+from supervisor.cleaning import REMEMBERED, Secrets, cleaner
+from supervisor.logs import build, configure, is_journal, wants_colour
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -142,6 +143,57 @@ class TestSecrets:
         secrets.add("a")
 
         assert secrets.hide("a cat") == "a cat"
+
+    def test_one_that_is_learned_later_is_hidden_in_the_name_of_a_field_too(self, lines: Lines) -> None:
+        lines.log.info("event", **{"s3cr3t-word": 1})
+        lines.secrets.add("s3cr3t-word")
+        lines.log.info("event", **{"s3cr3t-word": 1})
+
+        assert ["s3cr3t" in line for line in lines.text.splitlines()] == [True, False]
+
+
+class TestCallers:
+    def test_who_called_is_masked_and_which_call_it_was_is_not(self, lines: Lines, console: Lines) -> None:
+        call = "40325ec2-5efd-4bd3-805f-553576581013"
+        for each in (lines, console):
+            each.log.info(
+                "call_failed 15551234567", call_id="+15551234567", request_id=call, sent=123456789012, at=1795343335.5,
+                problem="cannot write calls/15551234567.jsonl", peer="10.0.0.1:50600", data=b"tel:+15551234567",
+                metadata={"uuid": call, "caller": "5551234", "toPhone": 5551234, "from": ["5551234"], "ani": {"as_is": "5551234"},
+                          "15551234567": 1, "ports": [40001, 40002], "extension": 1234, "cli": None, "callee": 5551234.0},
+            )  # fmt: skip
+            try:
+                raise ValueError("from 15551234567")
+            except ValueError:
+                each.log.exception("failed")
+
+            assert "5551234" not in each.text
+        first = lines.events[0]
+        assert first["metadata"] == {
+            "uuid": call, "caller": "***1234", "toPhone": "***1234", "from": ["***1234"], "ani": {"as_is": "***1234"},
+            "1555***4567": 1, "ports": [40001, 40002], "extension": 1234, "cli": None, "callee": "***1234",
+        }  # fmt: skip
+        assert {name: first[name] for name in ("event", "call_id", "request_id", "sent", "at", "peer")} == {
+            "event": "call_failed 1555***4567", "call_id": "+1555***4567", "request_id": call, "sent": 123456789012,
+            "at": 1795343335.5, "peer": "10.0.0.1:50600",
+        }  # fmt: skip
+
+    def test_the_lines_of_one_caller_can_be_found_together(self, lines: Lines) -> None:
+        for call_id in ("+15551234567", "+1 (555) 123-4567", "%2B15551234567"):
+            lines.log.info("session_opened", call_id=call_id)
+
+        assert {event["call_id"] for event in lines.events} == {"+1555***4567"}
+
+    def test_a_number_at_the_cut_is_masked_before_it(self, lines: Lines) -> None:
+        lines.log.info("event", text="x" * 1990 + " 15551234567")
+
+        assert "15551" not in lines.text
+
+    @pytest.mark.parametrize("field", ["dtmf", "digit", "digits", "pressed_digits"])
+    def test_what_a_caller_types_is_hidden(self, lines: Lines, field: str) -> None:
+        lines.log.info("event", **{field: "42"}, nested={field: ["4", "2"]})
+
+        assert "4" not in json.dumps([{**event, "timestamp": ""} for event in lines.events])
 
 
 class TestLines:

@@ -27,7 +27,8 @@ def run(args: Namespace, environ: Mapping[str, str]) -> int:
         return calling.run(args)
     if args.to is not None:
         raise Problem("--to is for what it plays the part of an Asterisk to", "emulate audiosocket FILE --to HOST:PORT")
-    log = configure(environ, level=args.log_level or ("error" if args.quiet else "info"), form=args.log_format)
+    level = args.log_level or ("error" if args.quiet else "info")
+    log = configure(environ, level=level, form=args.log_format, clock=None)  # its lines are what it is run for
     plan = read_plan(args.faults) if args.faults else Plan()
     if not 0 <= args.port <= 65535:
         raise Problem(f"there is no port {args.port}", "give one from 1 to 65535, or 0 for any that is free")
