@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from supervisor.cli import run
 from supervisor.core.audio import AudioFormat
 from supervisor.core.wav import header
 from supervisor.emulator.asterisk import Hold, Leg
@@ -328,16 +329,24 @@ def test_a_call_that_is_torn_down_is_the_exit_code(tmp_path):
             65,
             "linear16, 8000 Hz, 2 channels, which AudioSocket has no kind for",
         ),
+        (
+            ["audiosocket", "linear.wav", "--to", "127.0.0.1:1", "--mislabelled"],
+            65,
+            "--mislabelled needs G.711 of 8000 Hz",
+        ),
         (["audiosocket", "numbered:1", "--to", "x"], 64, "'x' is no address"),
         (["audiosocket", "numbered:1", "--to", "x:1", "--hold", "a"], 64, "'a' is no hold"),
         (["audiosocket", "numbered:1", "--to", "x:1", "--calls", "0"], 64, "there cannot be 0 calls"),
         (["--to", "127.0.0.1:1"], 64, "--to is for what it plays the part of"),
     ],
 )
-def test_what_is_wrong_is_one_line(arguments, code, line, tmp_path):
+def test_what_is_wrong_is_one_line(arguments, code, line, tmp_path, monkeypatch, capsys):
     (tmp_path / "stereo.wav").write_bytes(header(AudioFormat("linear16", 8000, 2), 400) + bytes(400))
-    ran = trio.run(partial(command, "emulate", *arguments, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}))
+    (tmp_path / "linear.wav").write_bytes(header(AudioFormat("linear16", 8000, 1), 400) + bytes(400))
+    monkeypatch.chdir(tmp_path)
+    ended = run(["emulate", *arguments], {})
 
-    assert (ran.code, ran.out) == (code, b"")
-    assert line in ran.err.decode()
-    assert ran.err.count(b"\n") == 1
+    told = capsys.readouterr()
+    assert (ended, told.out) == (code, "")
+    assert line in told.err
+    assert told.err.count("\n") == 1
