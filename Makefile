@@ -1,5 +1,6 @@
 # `make demo` shows what this is, `make test` proves it. Both make their own .venv and need Python 3.11, git and make.
 BIN := .venv/bin
+PREFIX ?= /opt/stream-supervisor
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # What ruff's ASYNC rules lack: cancel scopes and generators, cleanup that waits, nurseries, exception groups.
 ASYNC := ASYNC101,ASYNC102,ASYNC111,ASYNC113,ASYNC119,ASYNC121,ASYNC123,ASYNC900
@@ -10,7 +11,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 # Everything is decided in here, so every branch of it must be tested by its own tests; tracing the rest would only cost.
 CORE := tests/core supervisor/core tests/test_explain.py
 
-.PHONY: demo test check format bench emulate
+.PHONY: demo test check format bench emulate system install uninstall
 .NOTPARALLEL:
 
 demo: .venv/demo
@@ -18,7 +19,7 @@ demo: .venv/demo
 
 test: .venv/dev
 	@$(PYTEST) --cov --quiet $(CORE)
-	@$(PYTEST) $(addprefix --ignore ,$(CORE)) $(ARGS)
+	@$(PYTEST) $(addprefix --ignore ,$(CORE) tests/real) $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -35,6 +36,17 @@ bench: .venv/dev
 
 emulate: .venv/demo
 	@$(BIN)/stream-supervisor emulate $(ARGS)
+
+# As root: a service on this machine. PREFIX is its virtual environment.
+install:
+	@PREFIX="$(PREFIX)" deploy/install.sh
+
+uninstall:
+	@PREFIX="$(PREFIX)" deploy/uninstall.sh
+
+# The unit under a real systemd, the image in a real container: as root, with what Debian has for it; skips what is missing.
+system: .venv/dev
+	@$(BIN)/pytest -p no:xdist -rs --durations=0 tests/real $(ARGS)
 
 # Without --no-compile the environment would be a third larger, for modules that are never imported.
 .venv/demo: pyproject.toml | $(BIN)/pip
