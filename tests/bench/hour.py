@@ -66,8 +66,9 @@ def run(calls: int, seconds: float) -> tuple[House, list[Sample]]:
         for _ in range(8):
             await trio.sleep(seconds / 8)
             samples.append(sample(house))
-            # The emulator's record of every connection is the measurement's growth, and must not hide another.
+            # What the emulator and the log remember of every connection is the measurement's growth, and must not hide another.
             del house.emulator.proof.connections[: -2 * calls]
+            house.log.entries.clear()
         await trio.sleep(60)
 
     return host(body, Plan([Reset(time=DROP)], then="repeat"), sink=Ends()), samples
