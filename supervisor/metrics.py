@@ -23,17 +23,17 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from . import __version__
 from .core.account import Account
 from .core.catalogue import TABLE, entry_of
 from .core.closure import Closure, Verdict
-from .events import CallEnded, CallStarted, Event, GapReason, SessionClosed
+from .events import CallEnded, CallStarted, Event, GapReason, SessionClosed, Transcript
 from .intakes import REJECTIONS, Rejection
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each one, which the process's start time makes needless
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # what every scraper understands
 PREFIX = "stream_supervisor"
 STATES = ("opening", "listening", "dialling", "streaming", "waiting")  # of a call (`call.Call.status`)
 OUTCOMES = ("complete", "aborted", "gave_up", "stopped")
@@ -91,6 +91,7 @@ class Metrics:
         self._done = Account()  # of all calls that have ended
         self._intakes: set[str] = set()
         self._told: dict[str, float] = {}
+        self.resulted = time.time()  # when a result last came, or the process began
         self._started = self._counter("calls_started", "Calls that began, by the intake that brought them.", "intake")
         self._ended = self._counter("calls_ended", "Calls that ended, by how.", "intake", "outcome")
         self._closures = self._counter("session_closures", "Sessions that ended, by what was seen of it.", "class", "verdict")
@@ -139,6 +140,8 @@ class Metrics:
     def event(self, event: Event, intake: str) -> None:
         """One of a call's, as it is told."""
         match event:
+            case Transcript():
+                self.resulted = time.time()
             case SessionClosed():
                 self._closures.labels(class_of(event), event.verdict).inc()
             case CallStarted():
@@ -172,6 +175,7 @@ class Metrics:
             self._dial.observe(seconds)
 
     def result(self, latency: float) -> None:
+        self.resulted = time.time()
         self._latency.observe(max(0.0, latency))
 
     def recovered(self, seconds: float) -> None:
@@ -190,7 +194,7 @@ class Metrics:
 
     def render(self) -> tuple[str, bytes]:
         """The content type, and the text (Prometheus text format 0.0.4)."""
-        return CONTENT_TYPE_LATEST, generate_latest(self._registry)
+        return CONTENT_TYPE, generate_latest(self._registry)
 
 
 class _Moment(Collector):
@@ -207,6 +211,7 @@ class _Moment(Collector):
             yield CounterMetricFamily(f"{PREFIX}_{name}_seconds", documentation, value=seconds)
         lost = {reason: metrics.rising(reason, audio.lost.get(reason, 0.0)) for reason in REASONS}
         yield _by(CounterMetricFamily, "audio_lost_seconds", "Audio that will never be transcribed.", "reason", lost)
+        yield _now("last_result_timestamp_seconds", "When a result last came; before the first, when the process began.", metrics.resulted)
         if view is None:
             return
         states = {state: float(view.states().get(state, 0)) for state in STATES}
@@ -249,12 +254,19 @@ def total(accounts: Iterable[Account]) -> Account:
 
 
 def class_of(event: SessionClosed) -> str:
-    """The catalogue's key of this end: a payload, a close code, an HTTP status, or what our own side saw."""
+    """The catalogue's key of this end: a payload, a close code, an HTTP status, or what our own side saw.
+
+    The advice begins with it. Where there is none of the table's, the server was asked for this end.
+    """
+    key = event.advice.partition(",")[0]
+    if key in TABLE:
+        return key
     closure = Closure(
         code=event.code,
         reason=event.reason,
         status=event.status,
-        finishing=event.verdict == Verdict.COMPLETE.value,
+        opened=event.uptime > 0,
+        finishing=True,
         server_heard=event.server_heard,
         sent=event.sent,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,12 +12,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from supervisor.call import Call
 from supervisor.core.account import Account
-from supervisor.core.catalogue import TABLE
+from supervisor.core.audio import AudioFormat
+from supervisor.core.catalogue import TABLE, entry_of
+from supervisor.core.closure import Closure
+from supervisor.core.dialect import LISTEN_V1
+from supervisor.core.judge import Judge
 from supervisor.core.settings import BufferSettings, Settings
 from supervisor.emulator.faults import Refuse, Reset
 from supervisor.emulator.plan import Plan
-from supervisor.events import CallEnded, SessionClosed
+from supervisor.events import CallEnded, SessionClosed, Transcript
 from supervisor.metrics import STATES, Metrics, class_of
+from supervisor.telling import Telling
 from tests.simulation import in_room, simulate, speaker
 
 
@@ -65,7 +71,7 @@ def test_every_promised_metric_is_there_from_the_start():
         audio_lost_seconds_total withheld_seconds_total replayed_seconds_total injected_seconds_total behind_seconds_max
         session_closures_total handshakes_total dial_seconds_count result_latency_seconds_count recovery_seconds_count
         buffer_bytes buffer_limit_bytes breaker_state governor_limit sink_backlog loop_lag_seconds_count
-        config_reload_success build_info connections_rejected_total refused_keys"""
+        last_result_timestamp_seconds config_reload_success build_info connections_rejected_total refused_keys"""
     assert set(promised.split()) <= names
 
 
@@ -154,6 +160,78 @@ def test_labels_come_from_closed_sets():
     assert found["stream_supervisor_handshakes_total[other]"] == 3
     assert found["stream_supervisor_dial_seconds_count"] == 1
     assert {re.search(r"\[(.*?)\]", name)[1] for name in found if "session_closures" in name} == set(TABLE)
+
+
+WORDS = {  # of what our own side saw, before a session was open and while it was
+    "dns": "Name or service not known", "refused": "[Errno 111] Connection refused", "tls": "certificate has expired",
+    "proxy": "the proxy did not answer", "upgrade": "hung up during the upgrade", "dial": "no route to host",
+    "ping": "no answer to a ping within 5 s", "results": "no results for 8 s", "stalled": "a frame was not taken in 5 s",
+    "patience": "no end within 10 s of CloseStream", "ended": "given up",
+}  # fmt: skip
+BEFORE = ("dns", "refused", "tls", "proxy", "upgrade", "dial")
+
+
+def closure_of(key):
+    """One that the catalogue knows by this key."""
+    if re.fullmatch(r"\dxx|[1-5]\d\d", key):
+        return Closure(status={"1xx": 103, "2xx": 204, "3xx": 302, "4xx": 418, "5xx": 599}.get(key) or int(key))
+    if key in WORDS:
+        after = key not in BEFORE
+        return Closure(reason=WORDS[key], opened=after, uptime=3.0 * after)
+    opened = {"opened": True, "uptime": 3.0}
+    match key:
+        case "key":
+            return Closure(reason="no Deepgram key: $DEEPGRAM_API_KEY is not set", unkeyed=True)
+        case "unknown":
+            return Closure(code=2999, **opened)
+        case "4xxx":
+            return Closure(code=4321, **opened)
+        case "1011-ping":
+            return Closure(code=1011, reason="keepalive ping timeout", **opened)
+        case "1000-asked" | "1005-asked":
+            return Closure(code=int(key[:4]), finishing=True, metadata=True, server_heard=9.0, sent=9.0, **opened)
+    return Closure(code=int(key), **opened) if key.isdigit() else Closure(code=1011, reason=key, **opened)
+
+
+# A call that is over asks for its end, and needs no key any more.
+OVER = [(key, 0.0) for key in TABLE if key not in ("1000", "1005", "key")]
+
+
+@pytest.mark.parametrize("key, tail", [*((key, tail) for key in TABLE for tail in (0.4, 7.0)), *OVER])
+def test_a_closure_is_counted_as_what_it_is_explained_as(key, tail):
+    """Whatever the verdict is, and whether the call is over by it."""
+    closure = closure_of(key)
+    events = []
+    telling = Telling("c", AudioFormat("linear16", 8000), 1, events.append, lambda: "")
+    judgement = Judge(LISTEN_V1, {}).judge(closure, ended=True, tail=tail)
+    telling.session_closed(
+        judgement, session=1, attempt=1, retry_in=None, keepalives=0, last_audio_age=None, last_result_age=None, backlog=0
+    )
+
+    assert entry_of(closure).key == key
+    assert class_of(events[0]) == key
+
+
+def transcript(**more):
+    fields = {"call_id": "c", "time": "", "seq": None, "segment": 0, "channel": 0, "start": 0.0, "end": 1.0, "text": ""}
+    fields |= {"is_final": True, "speech_final": False, "confidence": 1.0, "words": [], "session": 1, "request_id": ""}
+    return Transcript(**fields, replayed=False, **more)
+
+
+@pytest.mark.parametrize("tell", [lambda metrics: metrics.result(0.3), lambda metrics: metrics.event(transcript(), "pbx")])
+def test_when_a_result_last_came(tell, monkeypatch):
+    """From the beginning on: a process that has never had one is not one that had it in 1970."""
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    metrics = Metrics()
+    metrics.view = Moment()
+    first = series(metrics)["stream_supervisor_last_result_timestamp_seconds"]
+    now += 100
+    still = series(metrics)["stream_supervisor_last_result_timestamp_seconds"]
+    tell(metrics)
+
+    assert (first, still) == (1_800_000_000.0, 1_800_000_000.0)
+    assert series(metrics)["stream_supervisor_last_result_timestamp_seconds"] == now
 
 
 def test_what_a_reload_came_to():
