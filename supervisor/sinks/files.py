@@ -1,8 +1,8 @@
 """Transcripts as files, one for each call in a directory.
 
 A file has its name once its call has ended and it is on its disk, so whoever collects transcripts never takes half of
-one; see `part`. A call's id comes from outside and never becomes a path: whatever is not a plain character is escaped, so two ids never
-share a file and none leaves the directory.
+one; see `part`. A call's id comes from outside and never becomes a path: whatever is not a plain character is escaped,
+so two ids never share a file and none leaves the directory.
 """
 
 from __future__ import annotations

@@ -100,6 +100,10 @@ class TestReserve:
         assert full.value.exit_code is Exit.OUTPUT
         assert sink.undelivered() == FINALS
 
+    def test_a_directory_that_cannot_be_is_said_at_the_start(self, tmp_path: Path) -> None:
+        with pytest.raises(Problem, match="make the directory first"):
+            written(tmp_path / "none" / "in", FINALS)
+
     def test_a_link_in_its_place_is_not_followed(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("precious\n")
         (tmp_path / "undelivered.jsonl").symlink_to(tmp_path / "precious")

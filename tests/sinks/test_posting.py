@@ -287,6 +287,13 @@ class TestTls:
         assert refused.value.exit_code is Exit.CONFIG
 
 
+@pytest.mark.parametrize("url", ["https://[::1", "https://example.com:port/", "https://" + "x" * 70_000])
+def test_a_url_that_cannot_be_used_is_said_before_anything_runs(url: str) -> None:
+    with pytest.raises(Problem, match="the webhook's url cannot be used") as refused:
+        posting(url)
+    assert refused.value.exit_code is Exit.CONFIG
+
+
 def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     real_import = builtins.__import__
 

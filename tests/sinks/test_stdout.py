@@ -80,6 +80,20 @@ def test_a_reader_that_leaves_ends_the_output_at_once(pipe: tuple[int, int]) -> 
     assert sink.undelivered() == [said("one")]
 
 
+def test_an_event_that_cannot_be_told_stops_no_other(tmp_path: Path) -> None:
+    """A bug of ours; without an owner it stays with the sink."""
+    bad = said("bad", call_id="a", words=[object()])
+    with (tmp_path / "out").open("wb") as file:
+        sink = to(file.fileno())
+        for event in [said("one", call_id="b"), bad, said("two", call_id="b")]:
+            sink.offer(event)
+        sink.close()
+        run_to_the_end(sink)
+
+    assert [json.loads(line)["text"] for line in (tmp_path / "out").read_text().splitlines()] == ["one", "two"]
+    assert sink.undelivered() == [bad]
+
+
 def test_a_reader_that_stops_reading_holds_up_nobody(pipe: tuple[int, int]) -> None:
     _, writes = pipe
     sink = to(writes)

@@ -15,7 +15,7 @@ import trio.testing
 from supervisor.core.problem import Exit, Problem
 from supervisor.events import Event
 from supervisor.sinks.outbox import Outbox
-from supervisor.sinks.writing import FULL, PASSING, Written, at_once, not_written, write_out
+from supervisor.sinks.writing import FULL, PASSING, CallBroken, Written, at_once, not_written, write_out
 from tests.sinks.making import Log, guessed, said
 
 T = TypeVar("T")
@@ -150,6 +150,24 @@ def test_while_it_is_stuck_guesses_do_not_pile_up() -> None:
         return waiting
 
     assert simulated(main) <= 501  # a batch that is lent, and the latest
+
+
+def test_what_is_wrong_with_one_call_is_the_outputs_end_where_nobody_refuses_calls() -> None:
+    outbox = Outbox()
+    for event in FINALS:
+        outbox.offer(event)
+    broken = CallBroken("c", Problem("its line cannot be written", "", Exit.BUG))
+
+    async def main() -> None:
+        with pytest.raises(Problem, match="its line cannot be written"):
+            await write_out(
+                outbox, lambda _: (2, broken), log=Log().log, in_thread=at_once, patience=30, passing=FULL,
+                committed=lambda _: None,
+            )  # fmt: skip
+
+    simulated(main)
+
+    assert outbox.events() == FINALS[2:]
 
 
 def test_cancelled_in_the_middle_it_has_lost_nothing() -> None:
