@@ -24,6 +24,8 @@ MOST = 64  # connections at once; who comes then waits in the backlog
 PATIENCE = 10  # seconds for a request to come, for an answer to be read, for another request
 LAST_ANSWER = 1.0  # seconds for who has said that no other request follows
 HEAD = 16 * 1024  # bytes of a request before its body; there is no use for a body
+FRESH = 0.5  # seconds for which the metrics are told again as they were: making them takes milliseconds of all calls
+TEXT = "text/plain; charset=utf-8"
 
 Render = Callable[[], tuple[str, bytes]]
 
@@ -45,6 +47,7 @@ async def serve_probes(
     config = Config()
     config.h11_max_incomplete_size = HEAD
     config.keep_alive_timeout = config.read_timeout = PATIENCE
+    config.h2_max_concurrent_streams = 1  # it cannot be had without HTTP/2
     config.include_server_header = False
     config.accesslog = config.errorlog = None
     logging.getLogger("hypercorn").setLevel(logging.CRITICAL)
@@ -135,13 +138,18 @@ class _Probes:
         self._health = health
         self._render = render
         self._log = log
+        self._rendered: tuple[float, tuple[str, bytes]] | None = None  # when, and what
 
     async def __call__(
         self, scope: dict[str, Any], _receive: Callable[[], Awaitable[Any]], send: Callable[[dict[str, Any]], Awaitable[None]]
     ) -> None:
         if scope["type"] != "http":
             return
-        status, kind, body = self._answer(scope["method"], scope["path"])
+        try:
+            status, kind, body = self._answer(scope["method"], scope["path"])
+        except Exception:  # hypercorn would say so to nobody
+            self._log.exception("probe_crashed", path=scope["path"])
+            status, kind, body = 500, TEXT, b"this is a bug of ours, and is logged\n"
         headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
         if status == 405:
             headers.append((b"allow", b"GET, HEAD"))
@@ -150,16 +158,21 @@ class _Probes:
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     def _answer(self, method: str, path: str) -> tuple[int, str, bytes]:
-        text = "text/plain; charset=utf-8"
         if method not in ("GET", "HEAD"):
-            return 405, text, b"only GET\n"
+            return 405, TEXT, b"only GET\n"
         match path:
             case "/livez":
-                return 200, text, b"ok\n"
+                return 200, TEXT, b"ok\n"
             case "/readyz":
                 health = self._health()
-                return (200, text, b"ok\n") if health.ready else (503, text, "".join(f"{why}\n" for why in health.reasons).encode())
+                return (200, TEXT, b"ok\n") if health.ready else (503, TEXT, "".join(f"{why}\n" for why in health.reasons).encode())
             case "/metrics":
-                return 200, *self._render()
+                return 200, *self._metrics()
             case _:
-                return 404, text, b"there are /livez, /readyz and /metrics\n"
+                return 404, TEXT, b"there are /livez, /readyz and /metrics\n"
+
+    def _metrics(self) -> tuple[str, bytes]:
+        now = trio.current_time()
+        if self._rendered is None or now - self._rendered[0] >= FRESH:
+            self._rendered = now, self._render()
+        return self._rendered[1]

@@ -6,7 +6,9 @@ import socket
 from functools import partial
 
 import pytest
+import structlog
 import trio
+from structlog.testing import capture_logs
 
 from supervisor import probes
 from supervisor.control import Health
@@ -23,11 +25,11 @@ def health(**more):
     )
 
 
-def beside(test, *, found=None, render=lambda: ("text/plain; version=0.0.4", b"a_total 1\n")):
+def beside(test, *, found=None, render=lambda: ("text/plain; version=0.0.4", b"a_total 1\n"), log=LOG):
     async def main():
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
-                serve = partial(serve_probes, "127.0.0.1:0", lambda: found or health(), render, LOG)
+                serve = partial(serve_probes, "127.0.0.1:0", lambda: found or health(), render, log)
                 address = await nursery.start(serve)
                 await test(int(address.rpartition(":")[2]))
                 nursery.cancel_scope.cancel()
@@ -110,17 +112,36 @@ def test_what_is_no_request_ends_its_own_connection(sent, monkeypatch):
     beside(test)
 
 
-def test_a_crash_in_an_answer_is_not_the_end():
+def test_a_crash_in_an_answer_is_told_and_is_not_the_end():
     def broken():
         raise ValueError("a bug")
 
     async def test(port):
-        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            await stream.receive_some()
+        status, _, body = await ask(port, "/metrics")
+        assert (status, body) == (500, b"this is a bug of ours, and is logged\n")
         assert (await ask(port, "/livez"))[0] == 200
 
-    beside(test, render=broken)
+    with capture_logs() as lines:
+        beside(test, render=broken, log=structlog.get_logger())
+    assert [(line["event"], line["path"]) for line in lines] == [("probe_crashed", "/metrics")]
+
+
+@pytest.mark.parametrize("fresh, renders", [(1000.0, 1), (0.0, 5)])
+def test_whoever_asks_all_the_time_is_told_the_same_again(fresh, renders, monkeypatch):
+    """Making it takes milliseconds in which no call is served."""
+    monkeypatch.setattr(probes, "FRESH", fresh)
+    made = []
+
+    def render():
+        made.append(b"a_total %d\n" % len(made))
+        return "text/plain", made[-1]
+
+    async def test(port):
+        answers = [(await ask(port, "/metrics"))[2] for _ in range(5)]
+        assert len(made) == renders
+        assert answers == [made[min(number, renders - 1)] for number in range(5)]
+
+    beside(test, render=render)
 
 
 def test_a_crowd_waits_and_takes_no_more_descriptors(monkeypatch):
