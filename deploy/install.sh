@@ -18,7 +18,7 @@ python=$(.ci/needs) || exit 1
 
 [ -x "$PREFIX/bin/python" ] || "$python" -m venv "$PREFIX"
 pip="$PREFIX/bin/pip --disable-pip-version-check --quiet"
-$pip install --upgrade '.[proxy]' || fail "pip could not install it; without a network: make install PIP_NO_INDEX=1 PIP_FIND_LINKS=/a/directory/of/wheels"
+$pip install --upgrade '.[proxy,webhook]' || fail "pip could not install it; without a network: make install PIP_NO_INDEX=1 PIP_FIND_LINKS=/a/directory/of/wheels"
 $pip install --no-deps --force-reinstall .   # the same version may have been another one
 
 install -D --mode=0644 deploy/sysusers.conf "$ETC/sysusers.d/stream-supervisor.conf"

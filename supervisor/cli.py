@@ -186,7 +186,8 @@ def _emulate(command: argparse.ArgumentParser) -> None:
         help="not Deepgram but an Asterisk, which plays FILE, a WAV, or numbered:SECONDS of audio, over AudioSocket",
     )  # fmt: skip
     deepgram = command.add_argument_group("as Deepgram")
-    deepgram.add_argument("--port", type=int, default=0, help="on 127.0.0.1; default: any that is free")
+    deepgram.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at; default: 127.0.0.1")
+    deepgram.add_argument("--port", type=int, default=0, help="default: any that is free")
     deepgram.add_argument("--faults", metavar="FILE.toml", help="what goes wrong with which connection")
     deepgram.add_argument(
         "--engine", choices=("numbered", "pocketsphinx"), default="numbered",

@@ -126,6 +126,9 @@ def test_nothing_imports_a_command_but_the_command_line() -> None:
         ("trio_websocket", {"supervisor.connection"}),
         ("soundfile", {"supervisor.sources.compressed"}),
         ("tenacity", {"supervisor.core.retry"}),
+        ("httpx", {"supervisor.sinks.posting"}),
+        ("hypercorn", {"supervisor.probes"}),
+        ("prometheus_client", {"supervisor.metrics"}),
     ],
 )
 def test_a_foreign_library_is_known_in_one_place(foreign: str, where: set[str]) -> None:

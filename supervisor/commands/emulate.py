@@ -33,7 +33,7 @@ def run(args: Namespace, environ: Mapping[str, str]) -> int:
     if not 0 <= args.port <= 65535:
         raise Problem(f"there is no port {args.port}", "give one from 1 to 65535, or 0 for any that is free")
     emulator = Emulator(plan, engine=_engine(args.engine), seed=args.seed, log=log)
-    trio.run(_serve, emulator, args.port)
+    trio.run(_serve, emulator, args.host, args.port)
     for line in summary(emulator):
         put(line)
     return 0
@@ -47,16 +47,16 @@ def _engine(name: str) -> Engine:
     return SphinxEngine()
 
 
-async def _serve(emulator: Emulator, port: int) -> None:
+async def _serve(emulator: Emulator, host: str, port: int) -> None:
     async with trio.open_nursery() as nursery:
         stop = partial(nursery.cancel_scope.cancel, "told to end")
         await nursery.start(partial(on_signals, [stop], at_least={}))
         try:
-            chosen = await nursery.start(partial(listen, emulator, port=port))
+            chosen = await nursery.start(partial(listen, emulator, host=host, port=port))
         except OSError as error:
             raise _not_listening(port, error) from None
         try:
-            put(f"ws://127.0.0.1:{chosen}/v1/listen")
+            put(f"ws://{f'[{host}]' if ':' in host else host}:{chosen}/v1/listen")
         except BrokenPipeError:
             raise Problem("nobody reads standard output", "it says where to connect to", Exit.OUTPUT) from None
         say("Ctrl-C ends it and tells what came.")
