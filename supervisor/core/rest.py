@@ -1,13 +1,16 @@
 """Which files nobody writes to any more, as far as looking at them from time to time can tell.
 
-A file is at rest when it has been seen unchanged for a while. A writer that pauses for longer than that is not
-recognised, which is why whoever takes a file compares its stamp again when it is done with it.
+A file is at rest when it has been seen unchanged for a while. A writer that pauses for longer than that is recognised
+only where the file itself says that more should come, as a WAV does; which is why whoever takes a file compares its
+stamp again when it is done with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from .wav import WavError, WavReader
 
 
 class Stamp(NamedTuple):
@@ -38,3 +41,13 @@ class Resting:
         }
         found = [(stamp.modified, name) for name, (stamp, since) in self._since.items() if now - since >= self._rest]
         return [name for _, name in sorted(found)]
+
+
+def announces_more(head: bytes, size: int) -> bool:
+    """Whether a file that begins so and has so many bytes is a WAV whose header tells of more audio than it holds."""
+    reader = WavReader()
+    try:
+        reader.feed(head)
+    except WavError:
+        return False
+    return reader.missing > max(0, size - len(head))

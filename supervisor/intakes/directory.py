@@ -1,9 +1,10 @@
 """A watched directory: what is dropped there is transcribed, its transcript is put beside it, and both are in `done`.
 
-A file is taken when nobody has written to it for two seconds. One that is moved there, under its name, is whole at
-once, and is the sure way; a name that begins with a dot, or ends like those that copying programs use meanwhile, is
-left alone. One that has changed when its transcription ends was still being written, and is begun again. `trays` says
-why a crash neither loses a file nor transcribes one twice.
+A file is taken when nobody has written to it for two seconds, and a WAV that is shorter than its header says only when
+nobody has for a minute. One that is moved there, under its name, is whole at once, and is the sure way; a name that
+begins with a dot, or ends like those that copying programs use meanwhile, is left alone. One that has changed when its
+transcription ends was still being written, and is begun again. `trays` says why a crash neither loses a file nor
+transcribes one twice.
 
 What becomes of a file is decided by what became of its call (`fate`). All of it transcribed: `done`. Something of it not
 transcribed, for whatever reason: `failed`, with what there is of a transcript and a line that says why; moving it back
@@ -39,6 +40,7 @@ from .trays import Ending, Seen, Trays
 LOOK = 1.0  # seconds between two looks
 SELDOM = 10.0  # a look at a directory so large or so slow that it takes long is taken no more often than this makes of it
 REST = 2.0  # seconds for which nobody has written to a file that is whole
+STALLED = 60.0  # seconds for which nobody has written to a WAV that is not, and never will be
 AT_ONCE = 10  # files: they can wait, and who telephones cannot, so the rest of the house is for others
 AGAIN = 60.0  # seconds after which a file is begun again: the server was out of reach, or it was still being written to
 RETRY = 1.0  # seconds between two tries to write to a disk that is full
@@ -76,7 +78,7 @@ class DirectoryIntake:
         self._in_thread: InThread = in_thread or Disk()  # which waits for its thread, so that the lock outlives each step
         self._source = source
         self._trays = trays or Trays(Path(config.directory or ""))
-        self._dropped, self._left = Resting(REST), Resting(REST)
+        self._dropped, self._left, self._stalled = Resting(REST), Resting(REST), Resting(STALLED)
         self._watching = trio.CancelScope()
         self._busy: set[str] = set()  # files that are being worked on
         self._aside: set[str] = set()  # files that are left to the next start
@@ -129,6 +131,7 @@ class DirectoryIntake:
         now = trio.current_time()
         self._mention(seen, now)
         left, dropped = self._left.look(now, seen.left), self._dropped.look(now, seen.dropped)
+        stalled = self._stalled.look(now, seen.dropped)
         for stem in left:  # what was taken goes first
             if now < self._later.get(stem, now):
                 continue
@@ -139,7 +142,7 @@ class DirectoryIntake:
             if not self._room:
                 return
             try:
-                taken = await self._in_thread(partial(self._trays.take, name, seen.dropped[name]))
+                taken = await self._in_thread(partial(self._trays.take, name, seen.dropped[name], short=name in stalled))
             except OSError as error:
                 self._once(name, "file_stuck", error.strerror or str(error))
             else:
@@ -200,6 +203,7 @@ class DirectoryIntake:
             )
         )  # fmt: skip
         what, why = fate(taken, whole=whole.over, reached=heard.reached, leaving=self._closed, advice=heard.advice)
+        why = why.replace(f"{plain(str(self._trays.working))}/", "")  # it does not stay there
         if what == "wait":
             return self._wait(stem, "file_waits", why) if why else None
         why = why or heard.broken

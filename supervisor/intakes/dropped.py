@@ -15,6 +15,7 @@ from ..sources.feed import End, Feed, Filled, Source
 from . import Taken
 
 MOVE_BACK = "move the file back to try again"
+CONVERT = "drop it as WAV or FLAC, which say what they hold: ffmpeg makes one of it"
 
 
 class Lines(Protocol):
@@ -42,7 +43,9 @@ def fate(
     if leaving and taken.problem is None and (not whole or taken.outcome in ("gave_up", "stopped")):
         return "wait", ""  # for the next start
     if taken.problem is not None:
-        return "failed", plain(str(taken.problem), 1000)
+        problem = taken.problem
+        hint = CONVERT if "ffmpeg" in problem.hint else problem.hint  # which is for whoever can say how to read it
+        return "failed", plain(f"{problem.cause}: {hint}" if hint else problem.cause, 1000)
     if taken.outcome == "gave_up":
         why = "the server was out of reach"
         return ("failed", f"{why} for too long: {MOVE_BACK}") if reached else ("wait", why)

@@ -44,13 +44,14 @@ from typing import Literal
 
 from ..core.plain import plain
 from ..core.problem import Exit, Problem
-from ..core.rest import Stamp
+from ..core.rest import Stamp, announces_more
 
 Ending = Literal[".jsonl", ".txt"]
 ENDINGS: tuple[Ending, ...] = (".jsonl", ".txt")
 ERROR = ".error.txt"
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")  # as those who copy call what is not whole yet
 OVER = ("done", "failed")
+HEAD = 65536  # bytes of a file, in which the header of a WAV ends as a rule
 LONGEST = 200  # bytes of a name: a file system takes 255, and ours add to it
 
 Step = Callable[[str], None]
@@ -171,11 +172,16 @@ class Trays:
 
     # A file's way
 
-    def take(self, name: str, stamp: Stamp) -> str | None:
-        """Not taken -> taken: its name from now on; None where it is not what was seen, which another look will tell."""
+    def take(self, name: str, stamp: Stamp, *, short: bool = True) -> str | None:
+        """Not taken -> taken: its name from now on; None where it is not what was seen, which another look will tell.
+
+        Nor is it taken, unless a `short` one is wanted, where it is a WAV that announces more audio than there is.
+        """
         self.open()
         try:
             if _stamp((self.directory / name).lstat()) != stamp:
+                return None
+            if not short and announces_more(_head(self.directory / name), stamp.size):
                 return None
             stem = self._free(name)
             self._move(self.directory / name, self.working / stem)
@@ -295,6 +301,14 @@ def _products(stem: str) -> frozenset[str]:
 
 def _stamp(found: os.stat_result) -> Stamp:
     return Stamp(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _head(path: Path) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return os.read(fd, HEAD)
+    finally:
+        os.close(fd)
 
 
 def _sync(directory: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.rest import Resting, Stamp
+from supervisor.core.audio import AudioFormat
+from supervisor.core.rest import Resting, Stamp, announces_more
+from supervisor.core.wav import header
 
 A = Stamp(1, 100, 5)
 
@@ -36,3 +38,24 @@ def test_the_oldest_come_first_and_then_by_name():
     resting = Resting(0.0)
 
     assert resting.look(0, {"c": Stamp(1, 1, 7), "b": Stamp(2, 1, 7), "a": Stamp(3, 1, 9), "z": Stamp(4, 1, 1)}) == ["z", "b", "c", "a"]
+
+
+HEADER = header(AudioFormat("linear16", 8000), 1000)
+
+
+@pytest.mark.parametrize(
+    "head, size, more",
+    [
+        (HEADER, len(HEADER), True),
+        (HEADER + bytes(100), len(HEADER) + 999, True),
+        (HEADER + bytes(100), len(HEADER) + 1000, False),
+        (HEADER + bytes(1000) + b"LIST", len(HEADER) + 1004, False),
+        (HEADER + bytes(1000), len(HEADER) + 100, False),  # it has shrunk meanwhile: its stamp tells of that
+        (HEADER[:20], 20, False),  # what it announces is not there yet
+        (header(AudioFormat("linear16", 8000)) + bytes(10), 10_000, False),  # of a writer that does not know
+        (b"fLaC" + bytes(100), 104, False),
+        (b"", 0, False),
+    ],
+)
+def test_a_wav_that_is_shorter_than_its_header_says_is_still_to_come(head, size, more):
+    assert announces_more(head, size) is more

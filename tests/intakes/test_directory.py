@@ -10,7 +10,9 @@ import pytest
 import trio
 
 from supervisor.config import IntakeConfig
+from supervisor.core.audio import AudioFormat
 from supervisor.core.problem import Exit, Problem
+from supervisor.core.wav import header
 from supervisor.events import SessionOpened
 from supervisor.intakes import Taken, directory
 from supervisor.intakes.directory import AGAIN, AT_ONCE, DirectoryIntake
@@ -156,6 +158,25 @@ def test_a_file_that_still_grew_while_it_was_transcribed_is_begun_again(tmp_path
     assert watch.tree["done/call.wav"] == AUDIO + b" the rest"
 
 
+def test_a_wav_shorter_than_its_header_says_is_waited_for_and_taken_as_it_is_when_nothing_more_comes(tmp_path):
+    """Its sender has stalled, or has died: what there is of it is not withheld for ever."""
+
+    async def body(watch):
+        whole = header(AudioFormat("linear16", 8000), 1000) + bytes(1000)
+        watch.drop("stalls.wav", whole[:500])
+        watch.drop("dies.wav", whole[:500])
+        await trio.sleep(50)
+        assert watch.host.arrivals == []
+        watch.drop("stalls.wav", whole)
+        await trio.sleep(5)
+        assert [arrival.call_id for arrival in watch.host.arrivals] == ["stalls.wav"]
+        await trio.sleep(20)
+
+    watch = watching(tmp_path, body)
+
+    assert [arrival.call_id for arrival in watch.host.arrivals] == ["stalls.wav", "dies.wav"]
+
+
 def test_the_oldest_goes_first_and_what_was_taken_before_all(tmp_path, monkeypatch):
     monkeypatch.setattr(directory, "AT_ONCE", 1)
     (tmp_path / "working").mkdir()
@@ -250,6 +271,7 @@ def test_a_name_that_is_no_text_is_a_call_all_the_same(tmp_path):
 
 
 BAD = Problem("the file is not audio", "convert it", Exit.BAD_AUDIO)
+RAW = Problem("call.wav has no header", "give its encoding (--encoding), or decode it with command:ffmpeg", Exit.BAD_AUDIO)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +279,7 @@ BAD = Problem("the file is not audio", "convert it", Exit.BAD_AUDIO)
     [
         (ends(taken=Taken("failed", Exit.BAD_AUDIO, BAD)), "the file is not audio: convert it"),
         (ends(taken=Taken("complete", Exit.NO_INPUT, Problem("it cannot be read", "", Exit.NO_INPUT))), "it cannot be read"),
+        (ends(taken=Taken("failed", Exit.BAD_AUDIO, RAW)), "call.wav has no header: drop it as WAV or FLAC"),
         (ends(taken=Taken("complete", Exit.UNDELIVERED)), "some of its audio was not transcribed, and gaps say which"),
         (ends(started(), closed(advice="no such model"), taken=Taken("aborted", Exit.CONFIG)), "no such model"),
         (ends(started(), OPENED, taken=Taken("gave_up", Exit.GAVE_UP)), "the server was out of reach for too long"),
@@ -424,10 +447,10 @@ def test_a_file_that_may_not_be_moved_is_told_once_and_keeps_no_other_waiting(tm
     """As in a directory with the sticky bit, where it is somebody else's."""
 
     class Sticky(Trays):
-        def take(self, name, stamp):
+        def take(self, name, stamp, **how):
             if name == "a.wav":
                 raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-            return super().take(name, stamp)
+            return super().take(name, stamp, **how)
 
     async def body(watch):
         watch.drop("a.wav")
