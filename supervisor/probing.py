@@ -11,7 +11,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -22,7 +22,7 @@ from .core.audio import AudioFormat
 from .core.catalogue import advice, entry_of
 from .core.closure import Closure
 from .core.dialect import LISTEN_V1
-from .core.messages import Metadata, Results
+from .core.messages import Error, Metadata, Results
 from .core.model_info import model_named
 from .core.options import check_options
 from .core.options.spelling import Value
@@ -34,6 +34,7 @@ from .service import Deepgram
 SILENCE = 2.0  # seconds of audio in each session; they are billed
 PIECE = 0.1  # seconds of it in a frame
 PATIENCE = 10.0  # seconds from CloseStream to the end
+COMPLAINTS = 3  # of a server, that are told
 SOON = 14.0  # days before a certificate expires, from which on somebody should know
 
 Tell = Callable[[str], None]
@@ -92,6 +93,8 @@ async def try_out(
             faults.append(Problem(f"{names}: {problem.cause}", problem.hint, problem.exit_code))
             break  # the key is the same for all
         found = await talk(endpoint, probe.audio)
+        for complaint in found.complaints:
+            warn(f"{names}: the server complained: {complaint}")
         if found.complete:
             tell(f"{names}: {probe.audio.encoding} {probe.audio.sample_rate} Hz, {found.told()}")
             continue
@@ -147,6 +150,7 @@ class Found:
     opening: float = 0.0
     message: float | None = None
     result: float | None = None
+    complaints: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -224,6 +228,8 @@ class _Talk:
                 found.result = after
             if isinstance(told, Metadata):
                 self.metadata = told
+            if isinstance(told, Error) and len(found.complaints) < COMPLAINTS:
+                found.complaints.append(plain(f"{told.variant or told.code}: {told.description or told.message}"))
 
 
 def _problem(names: str, found: Found) -> Problem:

@@ -16,7 +16,7 @@ from supervisor.core.options import check_options
 from supervisor.core.problem import Exit
 from supervisor.credential import Credential
 from supervisor.dial import Route, route
-from supervisor.emulator.faults import NoClose, NoMetadata, Refuse, Reset, Silent, Undecodable
+from supervisor.emulator.faults import Garbage, NoClose, NoMetadata, Refuse, Reset, Silent, Undecodable
 from supervisor.emulator.plan import Plan
 from supervisor.emulator.server import Emulator
 from supervisor.probing import Failed, look_at, probes_of, try_out
@@ -118,6 +118,13 @@ def test_audio_that_the_server_cannot_decode_is_found():
     _, _, wrong, _, _ = tried(Undecodable())
 
     assert "DATA-0000" in str(wrong[0])
+
+
+def test_what_a_server_complains_of_is_told_though_the_session_goes_on():
+    _, warned, wrong, _, _ = tried(Garbage(audio=0.5, what="error"))
+
+    assert wrong == []
+    assert warned == ['[[intake]] "pbx": the server complained: Unexpected: this is a drill']
 
 
 def test_a_refused_request_does_not_hide_the_others():
