@@ -5,23 +5,23 @@ from __future__ import annotations
 import fnmatch
 import inspect
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
-import trio
 
 from supervisor.cli import parser
 from supervisor.config.model import LimitsConfig
 from supervisor.core.problem import Exit
 from supervisor.core.settings import SessionSettings
-from supervisor.credential import credential_from
 from supervisor.sinks.files import FilesSink
 from tests.config.loading import loaded
 
@@ -34,7 +34,6 @@ REFERENCE = (ROOT / "config" / "supervisor.toml").read_text()
 CONFIG = "/etc/stream-supervisor/supervisor.toml"
 
 LAST_WRITES: float = inspect.signature(FilesSink).parameters["patience"].default  # for a full disk, after the last call
-SYSTEMD_NO_CREDENTIAL = 243  # systemd.exec(5)
 # An exit code that is new belongs into one of these.
 WILL_FAIL_AGAIN = {Exit.USAGE, Exit.BAD_AUDIO, Exit.NO_INPUT, Exit.DENIED, Exit.CONFIG}
 MAY_PASS = {Exit.GAVE_UP, Exit.BUG, Exit.OUTPUT, Exit.UNDELIVERED}
@@ -85,7 +84,7 @@ def ran(*command: str | Path) -> tuple[int, str]:
 def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     """With a program that is there, since ours is not installed where tests run."""
     program = the("ExecStart").split()[0]
-    (tmp_path / UNIT_FILE.name).write_text(UNIT_FILE.read_text().replace(f"ExecStart={program}", f"ExecStart={sys.executable}"))
+    (tmp_path / UNIT_FILE.name).write_text(UNIT_FILE.read_text().replace(program, sys.executable).replace("=-/", "=/"))
     result = ran(tool("systemd-analyze"), "verify", "--recursive-errors=no", tmp_path / UNIT_FILE.name)
 
     assert result == (0, "")
@@ -113,16 +112,61 @@ def test_the_unit_and_the_image_start_the_same_command() -> None:
     assert f"PATH={Path(installed).parent}:" in image()["ENV"]
 
 
-def test_the_key_that_systemd_hands_over_is_the_one_that_the_readme_configures(tmp_path: Path) -> None:
-    name, source = the("LoadCredential").split(":")
-    (tmp_path / name).write_text("0123456789abcdef\n")
-    config = loaded(heredoc("supervisor.toml"))
-    credential = credential_from(config.deepgram.api_key, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+INSTALLED = (DEPLOY / "supervisor.toml").read_text()
+INSTALL = (DEPLOY / "install.sh").read_text()
 
-    assert credential
-    assert trio.run(credential.authorization) == "Token 0123456789abcdef"
-    assert f'api_key = "credential:{name}"' in UNIT_FILE.read_text()
-    assert f'api_key = "file:{source}"' in README  # the container's
+
+def test_the_config_that_is_installed_is_one_that_runs_with_a_key_beside_it() -> None:
+    config = loaded(INSTALLED)
+
+    assert config.deepgram.api_key == f"file:{Path(CONFIG).parent}/deepgram-api-key"
+    assert '"$CONFIG/deepgram-api-key"' in INSTALL
+    assert config.admin
+    assert config.admin.socket == f"/run/{the('RuntimeDirectory')}/admin.sock"
+    assert [intake.kind for intake in config.intakes] == ["audiosocket"]
+    assert f"User={the('User')}" in UNIT_FILE.read_text()
+    assert f"u {the('User')} " in (DEPLOY / "sysusers.conf").read_text()
+
+
+def test_the_group_may_ask_the_daemon_and_nobody_else() -> None:
+    assert (the("RuntimeDirectoryMode"), the("Group")) == ("0750", the("User"))
+
+
+def test_a_reload_looks_at_the_config_before_the_service_does() -> None:
+    first, second = UNIT["ExecReload"]
+
+    assert shlex.split(first)[1:] == ["check", CONFIG]
+    assert second == "/bin/kill -HUP $MAINPID"
+
+
+def test_who_installs_without_being_root_is_told_in_a_line() -> None:
+    for script in ("install.sh", "uninstall.sh"):
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        done = subprocess.run([*nobody, "sh", DEPLOY / script], capture_output=True, text=True, timeout=20, check=False)
+
+        assert done.returncode == 1
+        assert "run it as root" in done.stderr or "Permission denied" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("prefix, line", [("opt/x", "it must begin with /"), ("/opt/a b", "letters, digits")])
+def test_a_prefix_that_systemd_could_not_start_from_is_refused(prefix: str, line: str) -> None:
+    done = subprocess.run(
+        ["sh", DEPLOY / "install.sh"], env={**os.environ, "PREFIX": prefix}, capture_output=True, text=True, timeout=20, check=False
+    )
+
+    assert done.returncode == 1
+    assert line in done.stderr
+
+
+def test_compose_gives_a_drain_its_time_and_a_health_check_its_socket() -> None:
+    compose = (DEPLOY / "compose.yaml").read_text()
+    config = loaded(textwrap.dedent(re.search(r"(?ms)content: \|\n(.*)", compose)[1]))  # type: ignore[index]
+
+    assert f"stop_grace_period: {the('TimeoutStopSec')}s" in compose
+    assert config.admin
+    assert f"{Path(config.admin.socket).parent}:uid={image()['USER'].split(':')[0]}" in compose
+    assert json.loads(image()["HEALTHCHECK"].partition("CMD ")[2]) == ["stream-supervisor", "health"]
 
 
 @pytest.mark.parametrize("key, kept, used", [
@@ -140,17 +184,21 @@ def test_what_the_reference_config_writes_is_in_a_directory_that_systemd_makes(k
 def test_the_images_user_owns_the_place_of_the_transcripts_and_is_not_root() -> None:
     user, group = image()["USER"].split(":")
     made = shlex.split(" ".join(json.loads(image()["RUN"])))
-    (directory,) = {str(Path(sink.directory or "").parent) for sink in loaded(heredoc("supervisor.toml")).sinks}
+    config = loaded(heredoc("supervisor.toml"))
+    (directory,) = {str(Path(sink.directory or "").parent) for sink in config.sinks}
 
     assert int(user) > 0  # a number: only then can an orchestrator see that it is not root
-    assert {f"--owner={user}", f"--group={group}", "--mode=0700", directory} <= set(made)
+    assert config.admin
+    places = {directory, str(Path(config.admin.socket).parent)}
+    assert {f"--owner={user}", f"--group={group}", "--mode=0700", *places} <= set(made)
     assert f"{user}:{group}" in README
 
 
 def test_only_what_may_pass_is_tried_again() -> None:
     assert set(Exit) - {Exit.OK} == WILL_FAIL_AGAIN | MAY_PASS
     assert the("Restart") == "on-failure"
-    assert {*WILL_FAIL_AGAIN, SYSTEMD_NO_CREDENTIAL} == set(map(int, the("RestartPreventExitStatus").split()))
+    assert set(map(int, the("RestartPreventExitStatus").split())) == WILL_FAIL_AGAIN
+    assert the("ExecStartPre").startswith("-")  # systemd would start again for ever what fails before the main process
 
 
 def test_nobody_kills_a_drain_of_the_default_length() -> None:
@@ -245,5 +293,5 @@ def test_the_readme_speaks_of_the_files_that_the_unit_reads() -> None:
     program, *_, config = shlex.split(the("ExecStart"))
 
     assert config == CONFIG
-    for path in (config, the("LoadCredential").split(":")[1], str(Path(program).parent.parent), f"/etc/systemd/system/{UNIT_FILE.name}"):
+    for path in (config, f"{Path(config).parent}/deepgram-api-key", program):
         assert path in blocks()
