@@ -22,11 +22,12 @@ from ..core.problem import Exit, Problem
 from ..sources.feed import End, Feed, Filled
 from . import Arrival, Reception
 from .door import Door
-from .line import Line
+from .line import BROKE_OFF, Line
 
 HANDSHAKE = 5.0  # seconds for the UUID
 SIGN_OF_LIFE = 1.0  # seconds without a frame, after which one goes back
 SUSPICIOUS = 2.0  # seconds of frames that tell whether they are as long as they say
+STEADY = 0.3  # seconds between frames that follow each other; in a longer pause they tell nothing
 
 
 class AudioSocketIntake(Door):
@@ -49,7 +50,7 @@ async def hello(line: Line, config: IntakeConfig, reception: Reception) -> Arriv
             if data is None:
                 return None  # who connects and goes, a health check perhaps, is no call
             early += wire.receive(data)
-            if wire.fault:
+            if wire.fault and wire.uuid is None:  # after it the fault is the call's, and what came before is heard
                 reception.rejected("malformed", peer=line.peer, problem=wire.fault)
                 return None
             if wire.uuid is None:
@@ -82,14 +83,21 @@ class AudioSocketSource:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Feed]:
-        """Waits for the first frame of audio, which tells the sample rate: a caller who is muted may send none for long."""
-        feed = _Feed(self)
-        while self.wire.format is None and not feed.over:
+        """Waits for the first frame of audio, which tells the sample rate: a caller who is muted may send none for long.
+
+        Whoever leaves the context has no more use for the caller, whose own call goes on: so does the line's reading.
+        """
+        try:
+            feed = _Feed(self)
             feed.look()
-            with trio.move_on_after(SIGN_OF_LIFE):
-                await self.line.readable()
-        feed.begin(self.wire.format or AudioFormat("linear16", 8000))
-        yield feed
+            while self.wire.format is None and not feed.over:
+                with trio.CancelScope(deadline=feed.sign_due):
+                    await self.line.readable()
+                feed.look()
+            feed.begin(self.wire.format or AudioFormat("linear16", 8000))
+            yield feed
+        finally:
+            self.line.leave()
 
 
 class _Feed:
@@ -107,8 +115,14 @@ class _Feed:
         self._looked = False
         self._end = End()
         self._absence: Absence | None = None
-        self._began: float | None = None  # when audio first came
+        self._heard: float | None = None  # when audio last came
+        self._steady = 0.0  # seconds in which frames have followed each other
         self._sign = trio.current_time()  # when a frame last went either way
+
+    @property
+    def sign_due(self) -> float:
+        """When a frame has to go back, if none comes."""
+        return self._sign + SIGN_OF_LIFE if self._source.signs_of_life else float("inf")
 
     def begin(self, format: AudioFormat) -> None:  # noqa: A002 - it is what it is called
         self.format = format
@@ -134,7 +148,7 @@ class _Feed:
         if data:
             self._sign = now
             audio = self._wire.receive(data)
-        elif self._source.signs_of_life and now - self._sign >= SIGN_OF_LIFE:
+        elif data is not None and now >= self.sign_due:
             self._line.put(silence(self._wire.kind))
             self._sign = now
         if self._absence is None:
@@ -150,13 +164,15 @@ class _Feed:
         self._items += self._absence.came(now, audio)
         if self.over:
             self._items += self._absence.end()
-        if audio and self._began is None:
-            self._began = now
-        if self._wire.mislabelled and self._began is not None and not self.warnings and now - self._began >= SUSPICIOUS:
-            self._suspect(now - self._began)
+        if audio:
+            if self._heard is not None and now - self._heard <= STEADY:
+                self._steady += now - self._heard
+            self._heard = now
+        if self._wire.mislabelled and not self.warnings and self._steady >= SUSPICIOUS:
+            self._suspect()
 
-    def _suspect(self, seconds: float) -> None:
-        if self._wire.frames * FRAME <= 1.25 * seconds:  # of ten milliseconds each there would be twice as many
+    def _suspect(self) -> None:
+        if self._wire.frames * FRAME <= 1.25 * self._steady:  # of ten milliseconds each there would be twice as many
             self.warnings.append(
                 "frames of 160 bytes that are labelled as 16-bit audio: it is G.711, and Asterisk sends it so for "
                 'Dial(AudioSocket/...) without c(slin): write c(slin) there, or codec_override = "mulaw" or "alaw" here'
@@ -167,7 +183,7 @@ class _Feed:
         if self._absence:
             self._items += self._absence.end()
         if self._line.broken:
-            self.warnings.append("the connection broke off: it was reset, or its other end is no longer there")
+            self.warnings.append(BROKE_OFF)
         if self._wire.fault:
             self._source.spoiled(self._wire.fault)
             hint = "what came before it is transcribed"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from ipaddress import IPv6Address, ip_address, ip_network
 
 import trio
@@ -18,6 +20,7 @@ from . import Arrival, Reception
 from .line import SocketLine, take_leave
 
 GREETING = 256  # connections at once that have not said yet who they are
+CROWD = 256  # connections at once that were not let in, and are given the time to go
 BACKLOG = 1024
 SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 LATER = 0.5  # seconds after which there may be a descriptor again
@@ -38,15 +41,18 @@ class Door:
         self._greet = greet
         self._log = log.bind(intake=config.name)
         self._accepting = trio.CancelScope()
-        self._greeting = 0
+        self._greeting = self._dismissed = 0
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         listening = self._bind()
         async with trio.open_nursery() as nursery:
-            with listening, self._accepting:
-                host, port = listening.getsockname()[:2]
-                task_status.started(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-                await self._accept(listening, nursery)
+            with listening:
+                task_status.started(_spelled(*listening.getsockname()[:2]))
+                try:
+                    with self._accepting:
+                        await self._accept(listening, nursery)
+                finally:
+                    self._let_in_the_last(listening, nursery)
 
     def close(self) -> None:
         self._accepting.cancel("nobody is let in any more")
@@ -68,31 +74,55 @@ class Door:
         return listening
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
-        short = False
+        stuck = False
         while True:
             await trio.lowlevel.wait_readable(listening)
             try:
-                connection, address = listening.accept()
-            except OSError as error:
-                if error.errno in SHORT_OF:
-                    if not short:
-                        self._log.error("intake_stuck", problem=error.strerror, hint="raise LimitNOFILE; callers wait")
-                    short = True
-                    await trio.sleep(LATER)
+                self._let_in(listening, nursery)
+            except (BlockingIOError, ConnectionAbortedError):
                 continue  # whoever it was has gone
-            short = False
-            nursery.start_soon(self._serve, connection, address[0], address[1])
+            except OSError as error:
+                if not stuck:
+                    hint = "raise LimitNOFILE; callers wait" if error.errno in SHORT_OF else "callers wait"
+                    self._log.error("intake_stuck", problem=error.strerror, hint=hint)
+                stuck = True
+                await trio.sleep(LATER)
+            else:
+                stuck = False
 
-    async def _serve(self, connection: socket.socket, host: str, port: int) -> None:
-        """One connection, from its first byte to its last. Raises nothing but Cancelled."""
+    def _let_in(self, listening: socket.socket, nursery: trio.Nursery) -> None:
+        connection, address = listening.accept()
+        nursery.start_soon(self._serve, connection, address[0], address[1], nursery)
+
+    def _let_in_the_last(self, listening: socket.socket, nursery: trio.Nursery) -> None:
+        """Whoever has connected already would be reset with the listening socket."""
+        with suppress(OSError):  # nobody is left
+            for _ in range(BACKLOG):
+                self._let_in(listening, nursery)
+
+    async def _serve(self, connection: socket.socket, host: str, port: int, nursery: trio.Nursery) -> None:
+        """One connection and what becomes of it. Raises nothing but Cancelled.
+
+        A call's source takes leave of its line by itself, while the rest of the call is still delivered.
+        """
+        line = SocketLine(connection, _spelled(host, port), partial(nursery.start_soon, take_leave, connection))
         try:
             _tune(connection)
-            await self._attend(SocketLine(connection, f"{host}:{port}"), host)
+            await self._attend(line, host)
         except Exception:
-            self._log.exception("intake_crashed", peer=f"{host}:{port}")
-            self._reception.rejected("failed", peer=f"{host}:{port}")
+            self._log.exception("intake_crashed", peer=line.peer)
+            self._reception.rejected("failed", peer=line.peer)
         finally:
-            await take_leave(connection)  # noqa: ASYNC102  # it bounds and shields itself
+            if not line.left:
+                await self._dismiss(connection)  # noqa: ASYNC102  # it bounds and shields itself
+
+    async def _dismiss(self, connection: socket.socket) -> None:
+        """Take leave of one that is no call; politely, as long as they do not come faster than they go."""
+        self._dismissed += 1
+        try:
+            await take_leave(connection, None if self._dismissed <= CROWD else 0.0)
+        finally:
+            self._dismissed -= 1
 
     async def _attend(self, line: SocketLine, host: str) -> None:
         if not allowed(host, self.config.allow):
@@ -107,7 +137,7 @@ class Door:
         finally:
             self._greeting -= 1
         if arrival is not None and (await self._reception.take(arrival)).outcome == "refused":
-            self._reception.rejected("full", peer=line.peer, call_id=arrival.call_id)
+            self._reception.rejected("full", peer=line.peer, call_id=arrival.call_id, problem=self._reception.refusal())
 
 
 def allowed(host: str, networks: tuple[str, ...]) -> bool:
@@ -120,6 +150,10 @@ def allowed(host: str, networks: tuple[str, ...]) -> bool:
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
     return address.is_loopback or any(address in ip_network(network) for network in networks)
+
+
+def _spelled(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _tune(connection: socket.socket) -> None:

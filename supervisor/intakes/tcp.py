@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import msgspec
@@ -15,13 +15,13 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from ..config import IntakeConfig
-from ..core.codecs.header import LONGEST, Header, WrongHeader, parse_header
+from ..core.codecs.header import Opening, WrongHeader
 from ..core.unwrap import Declared, Unwrap
 from ..sources.ahead import tapped
 from ..sources.feed import Feed
 from . import Arrival, Reception
 from .door import Door
-from .line import Line
+from .line import BROKE_OFF, Line
 
 FIRST_WORD = 10.0  # seconds for the header line, or for the first audio
 
@@ -39,51 +39,55 @@ class TcpIntake(Door):
 
 async def hello(line: Line, config: IntakeConfig, reception: Reception, call_id: str) -> Arrival | None:
     """Read the header line, if there is one; `call_id` is for who gives no other."""
-    with trio.move_on_after(FIRST_WORD) as waiting:
-        came = await _head(line)
-    if waiting.cancelled_caught:
+    opening = Opening()
+    try:
+        with trio.fail_after(FIRST_WORD):
+            while (data := line.take()) is not None and not opening.receive(data):
+                if not data:
+                    await line.readable()
+            if data is None:
+                opening.end()
+                return None  # who connects and goes is no call
+    except trio.TooSlowError:
         reception.rejected("timeout", peer=line.peer, problem=f"no header and no audio within {FIRST_WORD:g} s")
         return None
-    if not came:
-        return None  # who connects and goes is no call
-    try:
-        header, audio = _split(came)
     except WrongHeader as wrong:
         line.put(msgspec.json.encode({"error": str(wrong)}) + b"\n")
         reception.rejected("malformed", peer=line.peer, problem=str(wrong))
         return None
+    header = opening.header
     said = header.encoding is not None
     declared = Declared(
         header.encoding if said else config.encoding,
         header.sample_rate if said else config.sample_rate,
         header.channels or (None if said else config.channels),
     )
-    source = TcpSource(_Rest(line, audio), declared, f"tcp:{line.peer}")
+    source = TcpSource(line, opening.audio, declared)
     return Arrival(header.call_id or call_id, source, metadata={**header.metadata, "peer": line.peer})
 
 
-async def _head(line: Line) -> bytes:
-    """The header line and what came with it, or the first audio; nothing, if it ended before there was any."""
-    came = b""
-    while not came or (came.startswith(b"{") and b"\n" not in came and len(came) <= LONGEST):
-        data = line.take()
-        if data is None:
-            break
-        came += data
-        if not data:
-            await line.readable()
-    return came
+@dataclass
+class TcpSource:
+    """One connection's audio; open it once."""
 
+    line: Line
+    early: bytes  # audio that came with the header
+    declared: Declared
+    label: str = field(default="", init=False)
 
-def _split(came: bytes) -> tuple[Header, bytes]:
-    if not came.startswith(b"{"):
-        return Header(), came
-    line, end, audio = came.partition(b"\n")
-    if len(line) >= LONGEST:
-        raise WrongHeader(f"the header line is longer than {LONGEST} bytes")
-    if not end:
-        raise WrongHeader("the header line has no end")
-    return parse_header(line), audio
+    def __post_init__(self) -> None:
+        self.label = f"tcp:{self.line.peer}"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Feed]:
+        """Waits for the rest of a header of the audio's own (WAV), if that is how it begins."""
+        hint = "begin with a line of JSON that has encoding and sample_rate, or give them to the [[intake]]"
+        unwrap = Unwrap(self.label, self.declared, hint=hint)
+        try:
+            async with tapped(_Rest(self.line, self.early, unwrap.warnings), unwrap, live=True) as feed:
+                yield feed
+        finally:
+            self.line.leave()
 
 
 @dataclass
@@ -92,32 +96,16 @@ class _Rest:
 
     line: Line
     came: bytes
+    warnings: list[str]
 
     def read(self, limit: int) -> bytes | None:
-        if self.came:
-            audio, self.came = self.came[:limit], self.came[limit:]
-            return audio
-        data = self.line.take()
+        data = self.came or self.line.take()
         if data is None:
+            if self.line.broken:
+                self.warnings.append(BROKE_OFF)
             return b""
-        if len(data) > limit:
-            data, self.came = data[:limit], data[limit:]
-        return data or None
+        self.came = data[limit:]
+        return data[:limit] or None
 
     async def readable(self) -> None:
         await self.line.readable()
-
-
-@dataclass
-class TcpSource:
-    """One connection's audio; open it once."""
-
-    rest: _Rest
-    declared: Declared
-    label: str
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Feed]:
-        hint = "begin with a line of JSON that has encoding and sample_rate, or give them to the [[intake]]"
-        async with tapped(self.rest, Unwrap(self.label, self.declared, hint=hint), live=True) as feed:
-            yield feed

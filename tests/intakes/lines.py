@@ -28,6 +28,7 @@ class MemoryLine:
     peer: str = "10.1.2.3:40000"
     put_back: list[tuple[float, bytes]] = field(default_factory=list)
     broken: bool = False
+    left: float | None = None  # when nobody wanted it any more
 
     def __post_init__(self):
         self._began = trio.current_time()
@@ -42,7 +43,11 @@ class MemoryLine:
             return None
         return came
 
+    def leave(self):
+        self.left = trio.current_time() - self._began
+
     def put(self, data):
+        assert self.left is None
         self.put_back.append((trio.current_time() - self._began, data))
 
     async def readable(self):

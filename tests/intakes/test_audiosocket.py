@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import trio
@@ -12,11 +13,13 @@ from supervisor.call import Call
 from supervisor.config import IntakeConfig
 from supervisor.core.audio import AudioFormat
 from supervisor.core.problem import Exit
+from supervisor.emulator.faults import Refuse
 from supervisor.emulator.numbered import numbered
 from supervisor.emulator.plan import Plan
 from supervisor.emulator.speech import Speech
 from supervisor.events import CallEnded, Gap, Transcript
 from supervisor.intakes.audiosocket import hello
+from supervisor.sources.feed import End
 from tests.intakes.lines import CALL_ID, HELLO, Host, MemoryLine, frame
 from tests.simulation import SALT, in_room, simulate
 
@@ -124,6 +127,21 @@ def test_a_muted_caller_is_waited_for_and_the_clock_begins_with_the_first_frame(
     assert words(events)[0].start < 1.0
 
 
+@pytest.mark.parametrize("began", [0.1, 0.3, 1 / 3, 0.7, 1.1, 12345.678])
+def test_a_muted_caller_hears_from_us_each_second_whenever_the_call_began(began):
+    async def body(room):
+        await trio.sleep(began)
+        line = MemoryLine([(0.0, HELLO), (7.3, frame(b"5", 3))], 60.0)
+        arrival = await hello(line, PBX, Host())
+        async with arrival.source.open():
+            return [0.0, *[at for at, _ in line.put_back], 60.0]
+
+    times = simulate(partial(in_room, body, Plan()))
+
+    assert max(b - a for a, b in pairwise(times)) < 1.4
+    assert len(times) == pytest.approx(60, abs=2)
+
+
 def test_one_that_hangs_up_without_a_frame_is_complete_without_a_session():
     _, host, events, result = call([], 5.0)
 
@@ -159,6 +177,26 @@ def test_a_sender_that_breaks_the_protocol_ends_its_call_and_keeps_what_it_said(
     assert not [event for event in events if isinstance(event, Gap)]
 
 
+def test_what_is_wrong_may_come_in_one_piece_with_all_that_was_right():
+    audio = b"".join(data for _, data in speech(10.0))
+    _, host, events, result = call([(0.0, audio + b"\x42\x00\x00")], 20.0)
+
+    assert [reason for reason, _ in host.rejections] == ["malformed"]
+    assert [word.word for word in words(events)] == [word.word for word in spoken(10.0)]
+    assert result.exit_code is Exit.BAD_AUDIO
+
+
+@pytest.mark.parametrize("end", [b"\x42\x00\x00", frame(b"", 0)], ids=["it breaks the protocol", "it hangs up"])
+def test_the_caller_is_let_go_when_the_source_has_ended_and_not_when_all_is_delivered(end):
+    """A server is away for a minute; the caller's own call has nothing to do with it."""
+    outage = Plan([Refuse(status=503)] * 8)
+    line, _, events, result = call([*speech(10.0), (10.05, end), *speech(60.0, at=10.1)], 70.2, plan=outage)
+
+    assert line.left == pytest.approx(10.1, abs=0.11)
+    assert float(result.ended.time) > 30.0
+    assert [word.word for word in words(events)] == [word.word for word in spoken(10.0)]
+
+
 def g711(seconds, at=0.0):
     return [(at + (n + 1) / 50, frame(numbered(SALT, n * 160, 160))) for n in range(round(seconds * 50))]
 
@@ -184,13 +222,25 @@ def test_g711_under_the_wrong_label_is_suspected_once():
     assert "codec_override" in suspected[-1][1][0]
 
 
-def test_frames_of_ten_milliseconds_are_not():
+def short_frames(seconds, at=0.0):
+    return [(at + (n + 1) / 100, frame(bytes(160))) for n in range(round(seconds * 100))]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        short_frames(10.0),
+        [*short_frames(3.0), *short_frames(6.0, at=100.0)],
+        [each for n in range(20) for each in short_frames(0.3, at=n)],
+    ],
+    ids=["without a pause", "with a hold", "with many pauses"],
+)
+def test_frames_of_ten_milliseconds_are_not(chunks):
     async def body(room):
-        line = MemoryLine([(0.0, HELLO), *[((n + 1) / 100, frame(bytes(160))) for n in range(1000)]], 11.0)
+        line = MemoryLine([(0.0, HELLO), *chunks], chunks[-1][0])
         arrival = await hello(line, PBX, Host())
         async with arrival.source.open() as feed:
-            while trio.current_time() < 9:
-                feed.take()
+            while not isinstance(feed.take(), End):  # noqa: ASYNC110 - as the grid does
                 await trio.sleep(0.1)
             return feed.warnings
 

@@ -15,9 +15,10 @@ from supervisor.config import IntakeConfig
 from supervisor.core.problem import Exit, Problem
 from supervisor.intakes import Taken
 from supervisor.intakes import door as doors
+from supervisor.intakes import line as lines
 from supervisor.intakes.audiosocket import AudioSocketIntake
 from supervisor.intakes.door import allowed
-from supervisor.intakes.line import SocketLine
+from supervisor.intakes.line import SocketLine, take_leave
 from supervisor.intakes.tcp import TcpIntake
 from supervisor.logs import build
 from supervisor.sources.feed import End
@@ -300,7 +301,7 @@ def line():
     here, there = socket.socketpair()
     here.setblocking(False)
     with here, there:
-        yield SocketLine(here, "peer"), there
+        yield SocketLine(here, "peer", bool), there
 
 
 def test_a_line_gives_what_has_come_and_never_waits():
@@ -317,17 +318,6 @@ def test_a_line_gives_what_has_come_and_never_waits():
         assert not mine.broken
 
 
-def test_a_flood_is_read_a_part_at_a_time():
-    with line() as (mine, other):
-        other.setblocking(False)
-        sent = 0
-        with suppress(BlockingIOError):
-            while True:
-                sent += other.send(bytes(65536))
-        first = mine.take()
-        assert 0 < len(first) <= 256 * 1024 + 65536
-
-
 def test_a_reset_is_an_end():
     async def main():
         listening = socket.socket()
@@ -339,7 +329,7 @@ def test_a_reset_is_an_end():
         other.send(b"abc")
         other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         other.close()
-        mine = SocketLine(here, "peer")
+        mine = SocketLine(here, "peer", bool)
         with trio.fail_after(5):
             await mine.readable()
         while (came := mine.take()) is not None:
@@ -454,3 +444,237 @@ def test_a_crash_ends_its_call_alone():
         assert len(host.arrivals) == 2
 
     beside(test, Host(first_crashes))
+
+
+async def deliver_for_long(arrival):
+    """The source has ended here, and what it gave is still being delivered, as it is in an outage."""
+    async with arrival.source.open() as feed:
+        with trio.move_on_after(0.3):
+            while not isinstance(feed.take(), End):  # noqa: ASYNC110 - as the grid does
+                await trio.sleep(0.01)
+    await trio.sleep_forever()
+    return Taken("complete")
+
+
+@pytest.mark.parametrize(
+    "kind, spoils", [(AudioSocketIntake, b""), (AudioSocketIntake, b"\x42\x00\x00"), (TcpIntake, b"")],
+    ids=["we end it", "it breaks the protocol", "we end raw audio"],
+)  # fmt: skip
+def test_whoever_is_no_longer_listened_to_is_let_go_at_once_however_long_delivery_takes(kind, spoils):
+    """Else nobody would read the caller's line, nor keep it alive, for as long as a server is away."""
+
+    async def test(intake, host, port):
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
+            await stream.send_all(HELLO + FRAME + spoils)
+            nursery.start_soon(speak, stream)
+            with trio.fail_after(3):
+                assert await until_end(stream) == b""
+            nursery.cancel_scope.cancel()
+        assert len(host.arrivals) == 1
+
+    beside(test, Host(deliver_for_long), config=replace(PBX, encoding="linear16", sample_rate=8000), kind=kind)
+
+
+@pytest.mark.parametrize("how", ["it closes", "it is told to end"])
+def test_nobody_is_reset_who_has_just_come_when_the_door_closes(how):
+    """A listening socket that is closed resets whom it has not let in yet."""
+
+    async def main():
+        host = Host(run_to_end)
+        intake = AudioSocketIntake(PBX, host, log=LOG)
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                address = await nursery.start(intake.run)
+                callers = [socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) for _ in range(20)]
+                for caller in callers:
+                    caller.sendall(HELLO + FRAME)
+                intake.close() if how == "it closes" else nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True):
+                    for caller in callers:
+                        stream = trio.SocketStream(trio.socket.from_stdlib_socket(caller))
+                        await stream.send_eof()
+                        assert await until_end(stream) == b""
+                        await stream.aclose()
+
+    trio.run(main)
+
+
+class Unruly:
+    """A socket with a peer that sends without end."""
+
+    def __init__(self):
+        self.reads = 0  # in a row
+        self.here, self.there = socket.socketpair()
+        self.there.send(b"x")  # so that the kernel says that it can be read
+
+    def fileno(self):
+        return self.here.fileno()
+
+    def shutdown(self, how):
+        assert how == socket.SHUT_WR
+
+    def recv(self, size):
+        self.reads += 1
+        assert self.reads < 1000, "nobody else had a turn"
+        return bytes(size)
+
+    def close(self):
+        self.here.close()
+        self.there.close()
+
+
+def test_taking_leave_of_one_that_floods_takes_no_others_time(monkeypatch):
+    monkeypatch.setattr(lines, "PATIENCE", 0.5)
+    turns = 0
+
+    async def main():
+        nonlocal turns
+        flooding = Unruly()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_leave, flooding)
+            with trio.move_on_after(0.4):
+                while True:
+                    turns += 1
+                    flooding.reads = 0
+                    await trio.sleep(0.01)
+
+    trio.run(main)
+
+    assert turns > 5
+
+
+def test_a_flood_is_read_a_part_at_a_time():
+    flooding = Unruly()
+    first = SocketLine(flooding, "peer", bool).take()
+    flooding.close()
+
+    assert lines.MOST <= len(first) < lines.MOST + lines.PIECE
+
+
+def test_a_frame_that_was_sent_in_part_is_sent_whole_before_another_begins():
+    """Anything else is a foreign kind to Asterisk, and the end of the caller's call."""
+    room = [5, 0, 7, 1000, 1000]
+    came = b""
+
+    class Tight:
+        def send(self, data):
+            nonlocal came
+            size = room.pop(0)
+            if not size:
+                raise BlockingIOError
+            came += data[:size]
+            return min(size, len(data))
+
+    mine = SocketLine(Tight(), "peer", bool)
+    while room:
+        mine.put(FRAME)
+
+    assert came == FRAME * (len(came) // len(FRAME))
+    assert came
+
+
+def test_strangers_take_no_more_places_than_there_are(monkeypatch):
+    """Who may not come in, and does not go either, would else use up the descriptors of those who call."""
+    monkeypatch.setattr(doors, "allowed", lambda *_: False)
+    monkeypatch.setattr(doors, "CROWD", 5)
+
+    async def test(intake, host, port):
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        strangers = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(20)]
+        await trio.sleep(0.3)
+        assert len(os.listdir("/proc/self/fd")) - before - len(strangers) == 5  # noqa: PTH208
+        for stream in strangers:
+            assert await until_end(stream) == b""
+            await stream.aclose()
+
+    beside(test)
+
+
+def test_a_socket_that_lets_nobody_in_is_asked_now_and_then():
+    """As the kernel may, for a reason that only an administrator can change."""
+    asked = 0
+
+    class Barred:
+        def __init__(self):
+            self.here, self.there = socket.socketpair()
+            self.there.send(b"x")
+
+        def fileno(self):
+            return self.here.fileno()
+
+        def accept(self):
+            nonlocal asked
+            asked += 1
+            raise PermissionError(1, "Operation not permitted")
+
+    async def main():
+        barred = Barred()
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(0.2):
+                await AudioSocketIntake(PBX, Host(), log=LOG)._accept(barred, nursery)
+        barred.here.close()
+        barred.there.close()
+
+    trio.run(main)
+
+    assert asked == 1
+
+
+def test_raw_audio_that_begins_like_a_header_is_audio():
+    """One in 256 of all noises begins so."""
+    heard = []
+    audio = b"{\x00" + bytes(range(256)) * 20
+
+    async def test(intake, host, port):
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            for byte in (0, 1):
+                await stream.send_all(audio[byte : byte + 1])
+                await trio.sleep(0.02)
+            await stream.send_all(audio[2:])
+            await stream.send_eof()
+            await until_end(stream)
+        assert host.rejections == []
+        assert b"".join(heard[1:]) == audio
+
+    tcp(test, collecting(heard), encoding="linear16", sample_rate=8000)
+
+
+def test_raw_audio_that_breaks_off_is_kept_and_told():
+    warnings = []
+
+    async def run(arrival):
+        heard = b""
+        async with arrival.source.open() as feed:
+            while not isinstance(taken := feed.take(), End):
+                heard += taken or b""
+                await trio.sleep(0.005)
+            warnings.extend(feed.warnings)
+        warnings.append(len(heard))
+        return Taken("complete")
+
+    async def test(intake, host, port):
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(bytes(1600))
+        await trio.sleep(0.1)
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        await stream.aclose()
+        while len(warnings) < 2:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        assert "broke off" in warnings[0]
+        assert warnings[1:] == [1600]
+
+    tcp(test, run, encoding="mulaw", sample_rate=8000)
+
+
+def test_a_peer_is_written_as_an_address_is():
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+
+        async def test(intake, host, port):
+            async with await trio.open_tcp_stream("::1", port) as stream:
+                await stream.send_all(HELLO)
+                await trio.sleep(0.1)
+                its = stream.socket.getsockname()[1]
+            assert [arrival.metadata["peer"] for arrival in host.arrivals] == [f"[::1]:{its}"]
+
+        beside(test, config=replace(PBX, listen="[::1]:0"))

@@ -1,4 +1,4 @@
-"""The line of JSON with which raw audio over TCP may begin, and say what it is."""
+"""How raw audio over TCP begins: perhaps with a line of JSON that says what it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..audio import SAMPLE_BYTES
 from ..plain import plain
 
 LONGEST = 64 * 1024  # bytes, the end of the line included
+BLANK = b" \t\r"
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,6 +23,57 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class WrongHeader(Exception):
     """One line that says what is wrong with it."""
+
+
+class Opening:
+    """What one connection brings first, in pieces of any size, until it is known what it is.
+
+    >>> opening = Opening()
+    >>> opening.receive(b'{"call_id":'), opening.receive(b'"a"}' + bytes([10, 1, 2]))
+    (False, True)
+    >>> opening.header.call_id, opening.audio
+    ('a', b'\\x01\\x02')
+    """
+
+    def __init__(self) -> None:
+        self.header = Header()
+        self.audio = b""  # that came with it
+        self._came = b""
+
+    def receive(self, data: bytes) -> bool:
+        """Whether it is known now; nothing more is for this then. Raises WrongHeader."""
+        self._came += data
+        match _begins_line(self._came):
+            case False:
+                self.audio = self._came
+                return True
+            case True:
+                line, end, audio = self._came.partition(b"\n")
+                if end and len(line) < LONGEST:
+                    self.header, self.audio = parse_header(line), audio
+                    return True
+        if len(self._came) >= LONGEST:
+            raise WrongHeader(f"the header line is longer than {LONGEST} bytes")
+        return False
+
+    def end(self) -> None:
+        """Nothing more comes, and it is not known yet. Raises WrongHeader if anything came at all."""
+        if self._came:
+            raise WrongHeader("the header line has no end")
+
+
+def _begins_line(came: bytes) -> bool | None:
+    """Whether this begins a line of JSON rather than audio; None: too little to tell.
+
+    One piece of noise in 256 begins with a brace, so what may follow one in JSON has to follow it.
+    """
+    if not came.startswith(b"{"):
+        return False if came else None
+    inside = came[1:LONGEST].lstrip(BLANK)
+    if inside.startswith(b"}"):
+        after = inside[1:].lstrip(BLANK)
+        return after.startswith(b"\n") if after else None
+    return inside.startswith((b'"', b"\n")) if inside else None
 
 
 def parse_header(line: bytes) -> Header:
