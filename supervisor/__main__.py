@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import sys
+
+from .first import go_on_as_a_child
 
 
 def main() -> int:
     """Run the command line of this process; returns the exit code."""
     if os.getpid() == 1:
-        # A container's first process ignores what it does not catch, and a stop while we start would be lost.
-        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+        go_on_as_a_child()
     if importlib.util.find_spec("supervisor.supervisord") is not None:
         # Both own the import package `supervisor`: which files are whose is then a matter of luck.
         print(
