@@ -71,7 +71,8 @@ def image() -> dict[str, str]:
 
 
 def tool(name: str) -> str:
-    return shutil.which(name) or pytest.skip(f"{name} is not installed")
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return shutil.which(name, path=beside) or pytest.skip(f"{name} is not installed")
 
 
 def ran(*command: str | Path) -> tuple[int, str]:
