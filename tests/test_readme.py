@@ -50,7 +50,7 @@ def test_every_command_is_listed():
     commands = re.findall(r"^    (\w+)(?: |$)", parser().format_help(), re.MULTILINE)
 
     listed = [name for first, _ in rows("Use it") for name in re.findall(r"`(\w+)", first)]
-    assert sorted(listed) == sorted(commands)
+    assert sorted(set(listed)) == sorted(commands)
 
 
 def test_every_event_and_reason_is_listed():
