@@ -2,6 +2,7 @@
 # Installs the service on this machine, or brings it up to this checkout; `make install` calls it. What is there already
 # under /etc is left as it is. PREFIX is a virtual environment of its own, for PyPI's supervisor has the same import package.
 set -eu
+umask 022   # the service is another user, and has to be able to read what is installed here
 cd "$(dirname "$0")/.."
 PREFIX=${PREFIX:-/opt/stream-supervisor}
 ETC=${ETC:-/etc}
@@ -30,7 +31,7 @@ if ! getent passwd stream-supervisor >/dev/null; then
 fi
 install --directory --mode=0750 --group=stream-supervisor "$CONFIG"
 [ -e "$CONFIG/supervisor.toml" ] || install --mode=0640 --group=stream-supervisor deploy/supervisor.toml "$CONFIG/supervisor.toml"
-[ -e "$CONFIG/deepgram-api-key" ] || install --mode=0640 --group=stream-supervisor /dev/null "$CONFIG/deepgram-api-key"
+[ -e "$CONFIG/deepgram-api-key" ] || install --mode=0400 --owner=stream-supervisor /dev/null "$CONFIG/deepgram-api-key"   # the group may ask the service, but not read this
 sed "s#/opt/stream-supervisor/#$PREFIX/#g; s#/etc/stream-supervisor/#$CONFIG/#g" deploy/stream-supervisor.service >"$PREFIX/stream-supervisor.service"
 install -D --mode=0644 "$PREFIX/stream-supervisor.service" "$UNITS/stream-supervisor.service"
 rm "$PREFIX/stream-supervisor.service"

@@ -14,7 +14,7 @@ from supervisor.emulator.callers import place
 from supervisor.emulator.faults import Reset
 from supervisor.emulator.plan import Plan
 from tests.real.machine import Machine, booted, checkout, debian, needs, wheels
-from tests.system.processes import beside_an_emulator, words_of
+from tests.system.processes import beside_an_emulator, wav, words_of
 from tests.system.test_service import free_port, leg, spoken
 
 ETC = "/etc/stream-supervisor"
@@ -36,6 +36,12 @@ kind = "files"
 directory = "/var/lib/stream-supervisor/transcripts"
 [admin]
 """
+WATCHED = """
+[[intake]]
+name = "dropped"
+kind = "directory"
+directory = "/srv/calls"
+"""
 KEY = "a" * 40
 
 
@@ -49,7 +55,7 @@ def machine(tmp_path_factory):
     for wheel in wheels(directory).iterdir():
         wheel.rename(root / "wheels" / wheel.name)
     with booted(root) as up:
-        done = up.run("make", "-C", "/src", "install", timeout=300, check=False)
+        done = up.run("sh", "-c", "umask 077 && make -C /src install", timeout=300, check=False)  # as strict as root may be
         assert done.returncode == 0, done.stdout + done.stderr
         up.install_said = done.stdout
         yield up
@@ -83,7 +89,7 @@ def test_install_makes_a_service_and_says_what_follows(machine):
 
     assert "put your Deepgram key into" in machine.install_said
     assert stat.S_IMODE(directory.stat().st_mode) == 0o750
-    assert stat.S_IMODE((directory / "deepgram-api-key").stat().st_mode) == 0o640
+    assert stat.S_IMODE((directory / "deepgram-api-key").stat().st_mode) == 0o400
     assert machine.run("getent", "passwd", "stream-supervisor").stdout
     assert machine.run("systemd-analyze", "verify", "stream-supervisor.service").returncode == 0
     (directory / "supervisor.toml").write_text("# mine\n" + (directory / "supervisor.toml").read_text())
@@ -106,6 +112,41 @@ def test_it_is_ready_when_its_doors_are_open_whether_deepgram_answers_or_not(mac
     assert security.returncode == 0, security.stdout.splitlines()[-1]
     machine.run("systemctl", "stop", "stream-supervisor")
     assert machine.show("Result", "ExecMainStatus") == ["success", "0"]
+
+
+def test_who_is_in_the_group_may_ask_the_service_and_not_read_the_key(machine):
+    configure(machine)
+    machine.run("useradd", "--groups", "stream-supervisor", "oncall")
+    machine.run("useradd", "stranger")
+    machine.run("systemctl", "start", "stream-supervisor")
+    health = "/opt/stream-supervisor/bin/stream-supervisor", "health"
+    asked = {who: machine.run("runuser", "-u", who, "--", *health, check=False).returncode for who in ("oncall", "stranger")}
+    read = machine.run("runuser", "-u", "oncall", "--", "cat", f"{ETC}/deepgram-api-key", check=False)
+    machine.run("systemctl", "stop", "stream-supervisor")
+
+    assert asked == {"oncall": 0, "stranger": 1}
+    assert (read.returncode, read.stdout) == (1, "")
+
+
+def test_a_watched_directory_is_the_services_with_a_drop_in(machine, tmp_path):
+    recording = wav(tmp_path / "a.wav", 2.0).read_bytes()
+
+    async def test(url, emulator):
+        configure(machine, url, override="ReadWritePaths=/srv/calls")
+        machine.run("install", "-d", "-o", "stream-supervisor", "-g", "stream-supervisor", "-m", "2770", "/srv/calls")
+        config = machine.root / f"{ETC}/supervisor.toml".lstrip("/")
+        config.write_text(config.read_text() + WATCHED)
+        await machine.does("systemctl", "start", "stream-supervisor")
+        (machine.root / "srv/calls/a.wav").write_bytes(recording)
+        done = machine.root / "srv/calls/done"
+        while not (done / "a.wav.jsonl").exists():  # noqa: ASYNC110 - another system's
+            await trio.sleep(0.2)
+        await machine.does("systemctl", "stop", "stream-supervisor")
+        events = [json.loads(line) for line in (done / "a.wav.jsonl").read_text().splitlines()]
+        assert events[-1]["outcome"] == "complete"
+        assert (done / "a.wav").exists()
+
+    beside_an_emulator(test, api_key=KEY)
 
 
 def test_a_key_is_rotated_by_a_reload_during_a_call_and_a_wrong_config_is_refused(machine):

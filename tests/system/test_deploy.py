@@ -11,7 +11,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -162,12 +161,21 @@ def test_a_prefix_that_systemd_could_not_start_from_is_refused(prefix: str, line
 
 def test_compose_gives_a_drain_its_time_and_a_health_check_its_socket() -> None:
     compose = (DEPLOY / "compose.yaml").read_text()
-    config = loaded(textwrap.dedent(re.search(r"(?ms)content: \|\n(.*)", compose)[1]))  # type: ignore[index]
+    config = loaded((DEPLOY / "rehearsal.toml").read_text())
 
     assert f"stop_grace_period: {the('TimeoutStopSec')}s" in compose
     assert config.admin
     assert f"{Path(config.admin.socket).parent}:uid={image()['USER'].split(':')[0]}" in compose
     assert json.loads(image()["HEALTHCHECK"].partition("CMD ")[2]) == ["stream-supervisor", "health"]
+
+
+def test_compose_puts_nothing_but_files_into_a_container_that_is_read_only() -> None:
+    """It would copy a `content:` or an `environment:` into it, which Docker refuses: the container then never starts."""
+    compose = (DEPLOY / "compose.yaml").read_text()
+
+    assert "read_only: true" in compose
+    assert re.findall(r"(?m)^ *#?file: \./(\S+)", compose) == ["rehearsal.toml"]
+    assert not re.search(r"(?m)^\s*#?(content|environment):", compose)
 
 
 @pytest.mark.parametrize("key, kept, used", [
