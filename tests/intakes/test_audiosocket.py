@@ -36,11 +36,11 @@ def speech(seconds, at=0.0, audio=SLIN8, kind=0x10, start=0.0):
     ]
 
 
-def call(chunks, ends, *, config=PBX, plan=None, breaks=False, hello_at=0.0):
+def call(chunks, ends, *, config=PBX, plan=None, breaks=False, first=HELLO):
     """One connection, as a call of its own; returns the line, the host, the call's events and its result."""
 
     async def body(room):
-        line = MemoryLine([(hello_at, HELLO), *chunks], ends, breaks)
+        line = MemoryLine([(0.0, first), *chunks], ends, breaks)
         host = Host()
         arrival = await hello(line, config, host)
         if arrival is None:
@@ -297,12 +297,20 @@ def test_one_that_speaks_something_else_is_rejected_at_once():
     assert at == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("length", range(0, 19 + 2 * 323, 61))
-def test_the_end_may_come_at_any_byte(length):
-    stream = HELLO + frame(bytes(320)) * 2
-    _, host, _, result = call([(0.1, stream[19:length])] if length > 19 else [], 0.2)
+STREAM = HELLO + frame(b"abcd") + frame(b"5", 3) + frame(b"efgh") + frame(b"")
+WHOLE = {19: 0, 26: 2, 37: 4}  # sample frames that are whole from so many bytes on
 
-    assert host.rejections == []
-    if length > 19 + 323:
-        assert result.ended.audio.heard_frames == 160
-    assert result.outcome == "complete"
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["an end", "a reset"])
+def test_the_end_may_come_at_any_byte(breaks):
+    """What is whole by then is heard; who has not said the UUID was no call."""
+    for length in range(len(STREAM) + 1):
+        line, host, _, result = call([(0.1, STREAM[19:length])], 0.2, breaks=breaks, first=STREAM[: min(19, length)])
+
+        assert host.rejections == []
+        if length < 19:
+            assert result is None
+            continue
+        heard = max(frames for at, frames in WHOLE.items() if at <= length)
+        assert (length, result.outcome, result.ended.audio.heard_frames) == (length, "complete", heard)
+        assert line.left is not None
