@@ -61,6 +61,11 @@ class Endpoint:
     close_timeout: float = 1.0
     entropy: Callable[[int], bytes] = os.urandom  # for masking keys, which nobody may guess (RFC 6455 10.3)
 
+    @property
+    def secret(self) -> bytes:
+        """What nobody may see of the headers: the key, or a token; empty without."""
+        return dict(self.headers).get(b"Authorization", b"").rpartition(b" ")[2]
+
 
 class Connection:
     """An open WebSocket."""
@@ -176,7 +181,10 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Connection]:
                 nursery.cancel_scope.cancel("the session is over")
     except* ConnectionRejected as group:
         rejected = first(group)
-        closure = refusal(rejected.status_code, rejected.headers or (), rejected.body or b"")
+        body = rejected.body or b""
+        if endpoint.secret:  # hidden before anything is cut, for half a key is too much as well
+            body = body.replace(endpoint.secret, b"***")
+        closure = refusal(rejected.status_code, rejected.headers or (), body)
     except* ConnectionClosed:
         closure = connection._closure() if connection else refusal_cut_short(stream.head, stream.broke)
     except* UnicodeError as group:

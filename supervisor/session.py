@@ -126,6 +126,7 @@ class Session:
         seen = max(closures, key=_tells, default=Closure(opened=self.connected))
         if self._doubt and seen.code in (None, 1000, 1005, 1006):  # it ended as it was asked to
             seen = Closure(reason=self._doubt)
+        seen = seen.without(self.endpoint.secret.decode("latin-1"))
         return replace(
             seen,
             opened=self.connected,

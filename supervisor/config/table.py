@@ -97,7 +97,7 @@ def nearest(key: str, known: Sequence[str], elsewhere: Mapping[str, str]) -> str
 
 
 def _key(key: str) -> str:
-    return plain(key, 60) or '""'
+    return plain(without_keys(key), 60) or '""'
 
 
 def found_as(value: object) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+SAID = ("reason", "dg_error", "err_code", "err_msg", "request_id", "location")  # in the other side's words
 UNDECODED = 1.0  # seconds sent, from which on a Metadata of duration 0 means that nothing could be decoded
 
 
@@ -41,6 +42,15 @@ class Closure:
     def undecoded(self) -> bool:
         """The server says it had no audio, though a second or more was sent: it could not make anything of it."""
         return self.server_heard is not None and self.server_heard <= 0 and self.sent >= UNDECODED
+
+    def without(self, secret: str) -> Closure:
+        """The same, should a server or a proxy have repeated what it was shown.
+
+        >>> Closure(reason="Token 1234 is unknown").without("1234").reason
+        'Token *** is unknown'
+        """
+        said = {name: getattr(self, name).replace(secret, "***") for name in SAID}
+        return replace(self, **said) if secret else self
 
 
 # On the wire the name of a payload has been both "NET-0001" and a sentence ending in "https://dpgr.am/net0001".
