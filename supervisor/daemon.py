@@ -149,7 +149,8 @@ class Daemon:
         return next(name for name in names if name not in self.these.calls)
 
     def call(self, spec: Spec) -> Call:
-        call = Call(spec, self.world, phase=self._taken)
+        """Its name is its own from here on; `run` it."""
+        call = self.these.calls[spec.call_id] = Call(spec, self.world, phase=self._taken)
         self._taken += 1
         return call
 

@@ -43,9 +43,13 @@ class Doors:
         self._count = count
         self._log = log
         self._open: dict[str, Door] = {}  # by the intake's name
+        self._closed = False
 
-    async def change(self, wanted: Sequence[IntakeConfig]) -> None:
-        """Have these, and no others. Raises Problem, with everything as it was, where one cannot be opened."""
+    async def change(self, wanted: Sequence[IntakeConfig]) -> bool:
+        """Have these, and no others; False if all were closed meanwhile, and so are these.
+
+        Raises Problem, with everything as it was, where one cannot be opened.
+        """
         kept = [config for config in wanted if config.name in self._open and _stays(self._open[config.name].config, config)]
         added: list[Door] = []
         try:
@@ -54,6 +58,10 @@ class Doors:
             for door in added:
                 door.intake.close()
             raise
+        if self._closed:
+            for door in added:
+                door.intake.close()
+            return False
         names = {config.name for config in kept}
         for door in [door for name, door in self._open.items() if name not in names]:
             self._close(door)
@@ -63,6 +71,7 @@ class Doors:
         for door in added:
             self._open[door.config.name] = door
             self._log.info("intake_open", intake=door.config.name, kind=door.config.kind, address=door.address)
+        return True
 
     async def _opened(self, config: IntakeConfig) -> Door:
         desk = Desk(self._daemon, config, self._count)
@@ -80,7 +89,8 @@ class Doors:
         self._log.info("intake_closed", intake=door.config.name)
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Let nobody in any more, whoever is still being opened included."""
+        self._closed = True
         for door in list(self._open.values()):
             self._close(door)
 

@@ -90,11 +90,11 @@ class Hosting:
                         serve_probes, config.metrics.listen, self.daemon.health, self.metrics.render, self.log
                     )
                     await beside.start(self._guarded, "metrics", probes)
-                await self.doors.change(config.intakes)
-                calls = self._begin(config)
-                status = Status(these, self.daemon, self.fleet, self.notifier)
-                await self._ready(calls, status)
-                beside.start_soon(status.run)
+                if await self.doors.change(config.intakes):
+                    calls = self._begin(config)
+                    status = Status(these, self.daemon, self.fleet, self.notifier)
+                    await self._ready(calls, status)
+                    beside.start_soon(status.run)
             beside.cancel_scope.cancel("all calls have ended")
 
     def _begin(self, config: Config) -> list[Call]:

@@ -26,8 +26,6 @@ FIXED: Mapping[str, Callable[[Config], object]] = {  # what is made once, at the
     "[fleet]": lambda config: config.settings.fleet,
     "[retry] retry_after_longest": lambda config: config.settings.retry.retry_after_longest,
 }
-
-
 class Reloading:
     """Call it; it returns what is wrong with the config, one line each, and nothing once it is in force."""
 
@@ -67,7 +65,7 @@ class Reloading:
     async def _take_up(self) -> None:
         daemon = self._daemon
         if daemon.draining:
-            raise Problem("this daemon is draining", "start it anew")
+            raise _draining()
         before, config = daemon.now.config, self._load()
         for name, part in FIXED.items():
             if part(before) != part(config):
@@ -75,7 +73,8 @@ class Reloading:
         deepgram = self._connect(config)
         for warning in deepgram.check():
             self._log.warning("key_exposed", problem=warning)
-        await self._doors.change(config.intakes)
+        if not await self._doors.change(config.intakes):
+            raise _draining()
         # From here on nothing can fail.
         daemon.now = Generation(config, deepgram)
         daemon.world.pool.limit = total_bytes(config.settings.buffer)
@@ -87,3 +86,7 @@ class Reloading:
         self._log.info(
             "reloaded", calls_listed=len(config.calls), intakes=len(config.intakes), calls_that_keep_theirs=len(daemon.these.calls)
         )
+
+
+def _draining() -> Problem:
+    return Problem("this daemon is draining", "start it anew")

@@ -168,7 +168,9 @@ def host(
                 async with trio.open_nursery() as inner:
 
                     async def run_body():
-                        while not hasattr(hosting, "doors") or not len(hosting.doors):  # noqa: ASYNC110
+                        while not hasattr(hosting, "doors") or not len(hosting.doors):
+                            if hasattr(hosting, "daemon") and hosting.daemon.draining:
+                                return
                             await trio.sleep(0.001)
                         await trio.sleep(0.01)
                         await body(house)

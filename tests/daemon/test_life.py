@@ -17,7 +17,7 @@ from supervisor.emulator.faults import Refuse, Reset
 from supervisor.emulator.plan import Plan
 from supervisor.events import CallEnded, SessionClosed, SessionOpened
 from supervisor.intakes import Arrival
-from tests.daemon.hosting import PBX, host
+from tests.daemon.hosting import PBX, Telephones, host
 from tests.daemon.test_calls import whole
 from tests.simulation import WIDE, speaker
 
@@ -317,3 +317,81 @@ def test_the_end_tells_of_every_call():
     audio = house.hosting.metrics.audio()
     assert audio.heard == pytest.approx(sum(event.audio.heard for event in house.of(CallEnded)))
     assert audio.heard == pytest.approx(audio.acknowledged)
+
+
+# All at once
+
+
+def slowly(monkeypatch, seconds, meanwhile=lambda daemon: None):
+    """Intakes that take their time to open, as a directory on a slow disk does."""
+    run = Telephones.run
+
+    async def later(telephones, *, task_status):
+        meanwhile(telephones.desk.daemon)
+        await trio.sleep(seconds)
+        await run(telephones, task_status=task_status)
+
+    monkeypatch.setattr(Telephones, "run", later)
+
+
+@pytest.mark.parametrize("end", ["drain", "now"])
+def test_a_drain_during_a_reload_lets_nobody_in_and_ends(end, tmp_path, monkeypatch):
+    other = IntakeConfig("other", "tcp", "127.0.0.1:9093")
+    (tmp_path / "a.wav").write_bytes(header(WIDE, 3200) + bytes(3200))
+
+    async def body(house):
+        house.place("a", 20.0)
+        slowly(monkeypatch, 2.0)
+        await trio.sleep(5)
+        async with trio.open_nursery() as nursery:
+
+            async def change():
+                listed = CallConfig("listed", str(tmp_path / "a.wav"))
+                lines = await reload(house, Config(intakes=(PBX, other), calls=(listed,)))
+                assert lines == ["this daemon is draining: start it anew"]
+
+            nursery.start_soon(change)
+            await trio.sleep(1)
+            house.daemon.drain(now=end == "now")
+        assert [telephones.open for telephones in house.intakes] == [False, False]
+
+    house = host(body)
+
+    assert [event.call_id for event in house.of(CallEnded)] == ["a"]
+    assert house.ended("a").audio.acknowledged == pytest.approx(20.0 if end == "drain" else 6.0, abs=0.3)
+    assert house.outcome is Exit.OK
+
+
+def test_told_to_end_before_it_is_open_it_begins_nothing(tmp_path, monkeypatch):
+    slowly(monkeypatch, 2.0, meanwhile=lambda daemon: daemon.drain())
+    (tmp_path / "a.wav").write_bytes(header(WIDE, 3200) + bytes(3200))
+    listed = CallConfig("listed", str(tmp_path / "a.wav"))
+
+    house = host(None, config=Config(intakes=(PBX,), calls=(listed,)))
+
+    assert house.events == []
+    assert "READY=1" not in [state for _, state in house.notifier.lines]
+    assert house.outcome is Exit.OK
+
+
+def test_a_listed_call_that_is_about_to_begin_has_its_name_already(tmp_path):
+    (tmp_path / "a.wav").write_bytes(header(WIDE, 3200) + bytes(3200))
+    listed = CallConfig("a", str(tmp_path / "a.wav"))
+
+    async def body(house):
+        house.offered = Config(intakes=(PBX,), calls=(listed,))
+        begin = house.hosting._reloading._begin
+
+        def at_that_moment(config):
+            house.place("a", 5.0)
+            return begin(config)
+
+        house.hosting._reloading._begin = at_that_moment
+        assert await house.daemon.reload() == []
+        await trio.sleep(30)
+
+    for seed in range(4):
+        house = host(body, seed=seed)
+
+        assert sorted(event.call_id for event in house.of(CallEnded)) == ["a", "a~2"]
+        assert house.outcome is Exit.OK
