@@ -121,6 +121,8 @@ class Hosting:
         with trio.move_on_after(OPENING):
             for call in calls:
                 await call.opened.wait()
+        if self.daemon.draining:
+            return
         if self.these.calls or len(self.doors) or self.these.exit_code is Exit.OK:  # else the exit code says why not
             status.tell()
             self.notifier.ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import replace
 
@@ -322,7 +323,7 @@ def test_the_end_tells_of_every_call():
 # All at once
 
 
-def slowly(monkeypatch, seconds, meanwhile=lambda daemon: None):
+def slowly(monkeypatch, seconds, meanwhile=lambda _: None):
     """Intakes that take their time to open, as a directory on a slow disk does."""
     run = Telephones.run
 
@@ -370,6 +371,20 @@ def test_told_to_end_before_it_is_open_it_begins_nothing(tmp_path, monkeypatch):
     house = host(None, config=Config(intakes=(PBX,), calls=(listed,)))
 
     assert house.events == []
+    assert "READY=1" not in [state for _, state in house.notifier.lines]
+    assert house.outcome is Exit.OK
+
+
+def test_told_to_end_while_a_source_is_waited_for_it_is_not_ready_any_more(tmp_path):
+    os.mkfifo(tmp_path / "line")
+    listed = CallConfig("listed", f"fifo:{tmp_path / 'line'}")
+
+    async def body(house):
+        await trio.sleep(1)
+        house.signal()
+
+    house = host(body, config=Config(intakes=(PBX,), calls=(listed,)))
+
     assert "READY=1" not in [state for _, state in house.notifier.lines]
     assert house.outcome is Exit.OK
 
