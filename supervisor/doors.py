@@ -53,7 +53,9 @@ class Doors:
         kept = [config for config in wanted if config.name in self._open and _stays(self._open[config.name].config, config)]
         added: list[Door] = []
         try:
-            added.extend([await self._opened(config) for config in wanted if config not in kept])
+            for config in wanted:
+                if config not in kept:
+                    added.append(await self._opened(config))  # noqa: PERF401  # those before it are closed if this fails
         except BaseException:
             for door in added:
                 door.intake.close()

@@ -389,6 +389,25 @@ def test_told_to_end_while_a_source_is_waited_for_it_is_not_ready_any_more(tmp_p
     assert house.outcome is Exit.OK
 
 
+def test_where_one_door_cannot_be_opened_none_is_left_open(monkeypatch):
+    new = [IntakeConfig(name, "tcp", f"127.0.0.1:{port}") for port, name in enumerate(("first", "bad", "third"), 9093)]
+    run = Telephones.run
+
+    async def fussy(telephones, **status):
+        if telephones.config.name == "bad":
+            raise Problem("it cannot be opened", "try another", Exit.CONFIG)
+        await run(telephones, **status)
+
+    monkeypatch.setattr(Telephones, "run", fussy)
+
+    async def body(house):
+        for _ in range(2):
+            assert await reload(house, Config(intakes=(PBX, *new))) == ["it cannot be opened: try another"]
+        assert {each.config.name for each in house.intakes if each.open} == {"pbx", "bad"}  # which never was
+
+    assert host(body).outcome is Exit.OK
+
+
 def test_a_listed_call_that_is_about_to_begin_has_its_name_already(tmp_path):
     (tmp_path / "a.wav").write_bytes(header(WIDE, 3200) + bytes(3200))
     listed = CallConfig("a", str(tmp_path / "a.wav"))
