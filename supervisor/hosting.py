@@ -53,7 +53,7 @@ class Hosting:
     async def run(self, these: Running) -> None:
         config = self.now.config
         self.these = these
-        self._leaving, self._drain = trio.Event(), trio.CancelScope()
+        self._leaving, self._asked, self._drain = trio.Event(), trio.Event(), trio.CancelScope()
         obeyed = config.settings.retry.retry_after_longest
         self.fleet = SharedFleet(config.settings.fleet, self._say, obeyed=obeyed)
         lag = Lag(self.notifier, self.metrics.lag)
@@ -80,8 +80,8 @@ class Hosting:
                     told=self.metrics.reloaded, log=self.log,
                 )  # fmt: skip
                 these.steps[:], these.at_least[signal.SIGINT] = [self.begin_drain, self.stop, self.abort], 1
-                these.apart[signal.SIGHUP] = partial(beside.start_soon, self.reload)
-                for task in (lag.run, self.daemon.watch, self._watch_drain, self._watch_key, self._extend):
+                these.apart[signal.SIGHUP] = lambda: self._asked.set()  # which is nothing once there is nothing left to reload
+                for task in (lag.run, self.daemon.watch, self._watch_drain, self._watch_key, self._extend, self._reload_when_asked):
                     beside.start_soon(task)
                 if config.admin:
                     await beside.start(self._guarded, "admin", partial(serve, config.admin.socket, self.daemon, self.log))
@@ -191,6 +191,13 @@ class Hosting:
             return await self._reloading()
         finally:
             self.notifier.stopping() if self.daemon.draining else self.notifier.ready()
+
+    async def _reload_when_asked(self) -> None:
+        """Who asks often meanwhile has one more, which finds all that has changed."""
+        while True:
+            await self._asked.wait()
+            self._asked = trio.Event()
+            await self.reload()
 
     async def _watch_key(self) -> None:
         """A key that is refused is free again once it is another one, without anybody's saying so."""

@@ -59,6 +59,11 @@ class Reloading:
                 self._log.error("reload_failed", problems=lines, hint="everything is as it was")
                 self._told(False)
                 return lines
+            except Exception:
+                lines = ["the reload broke off, which is a bug of ours: the log has it"]
+                self._log.exception("reload_failed", problems=lines, hint="calls go on; restart when it suits")
+                self._told(False)
+                return lines
             self._told(True)
             return []
 

@@ -156,7 +156,6 @@ async def running(
             except Exception as error:  # what was heard until then is still written
                 crash = error
             these.steps[:] = [outputs.hurry]
-            these.apart.clear()
             if these.scope.cancelled_caught or crash:
                 outputs.hurry()
             outputs.close()
