@@ -227,6 +227,7 @@ class Call:
         """The source from its opening to its end; what it gives is taken at each tick, and never waits for a session."""
         try:
             async with self.spec.source.open() as feed:
+                await trio.lowlevel.checkpoint_if_cancelled()  # who was told to stop only now is not begun
                 self._begin(feed)
                 task_status.started()
                 await self.listening.run(self.world.grid, self._phase)

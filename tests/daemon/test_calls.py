@@ -163,6 +163,24 @@ def test_an_operator_ends_pauses_and_resumes_one_call():
     assert house.ended("b").audio.unfinished_frames == 0
 
 
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("passes", range(6))
+def test_a_call_may_be_ended_at_the_moment_it_begins(live, passes):
+    """Between its source's opening and its first audio there is no moment at which nobody hears of it."""
+
+    async def body(house):
+        house.place("a", source=speaker(1000.0, live=live), realtime=True)
+        for _ in range(passes):
+            await trio.lowlevel.checkpoint()
+        while not house.daemon.end("a"):  # it has not come yet
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(20)
+        assert house.daemon.calls() == []
+
+    for seed in range(4):
+        assert host(body, seed=seed).outcome is Exit.OK
+
+
 def test_a_view_shows_how_a_call_does():
     async def body(house):
         house.place("a", 60.0, metadata={"queue": "sales"})
