@@ -128,12 +128,12 @@ class Call:
         """From here on the call's audio is withheld: neither sent nor kept."""
         self._pausing = True
         if self._started:
-            self.listening.paused = True
+            self.listening.pause()
 
     def resume(self) -> None:
         self._pausing = False
         if self._started:
-            self.listening.paused = False
+            self.listening.resume()
 
     @property
     def paused(self) -> bool:

@@ -19,7 +19,7 @@ from .core.problem import Problem
 from .core.settings import BufferSettings
 from .events import GapReason
 from .grid import Grid
-from .sources.feed import End, Feed, Filled
+from .sources.feed import End, Feed, Filled, Hesitant
 from .telling import Telling
 
 AHEAD = 2.0  # seconds of audio that a source which can wait is read ahead of what was sent
@@ -47,6 +47,7 @@ class Listening:
     paused: bool = field(default=False, init=False)  # what comes now is neither sent nor kept
     lost: dict[GapReason, int] = field(default_factory=dict, init=False)  # frames, by reason; their sum is the ledger's
     _stopping: bool = field(default=False, init=False)
+    _resuming: bool = field(default=False, init=False)
     _warned: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -60,11 +61,22 @@ class Listening:
         """The source ends here: what it gives at the next tick is its last."""
         self._stopping = True
 
+    def pause(self) -> None:
+        self.paused, self._resuming = True, False
+
+    def resume(self) -> None:
+        """What has come by the next tick is still the pause's, for it may have been said in it."""
+        self._resuming = self.paused
+
     async def run(self, grid: Grid, phase: int) -> None:
         """Until the source has ended."""
         while not self.ended:
-            stopping = self._stopping
+            stopping, resuming = self._stopping, self._resuming
+            if (stopping or resuming) and isinstance(self.feed, Hesitant):
+                self.feed.settle()
             self._take()
+            if resuming:
+                self.paused = self._resuming = False
             while self._warned < len(self.feed.warnings):
                 self.log.warning("source_suspicious", problem=self.feed.warnings[self._warned])
                 self._warned += 1

@@ -37,7 +37,7 @@ class Absence:
         out: list[bytes | int] = []
         if audio:
             if self._last is not None and now - self._last > SILENT:
-                out += self._settle()  # a silence that is followed by another one
+                out += self.settle()  # a silence that is followed by another one
                 self._before, self._since = self._lateness(), now
                 self._recent.clear()
             self._last = now
@@ -47,12 +47,8 @@ class Absence:
                 return [*out, audio]
             self._held.append(audio)
         if self._since is not None and (now - self._since >= BURST or self._lateness() - self._before <= CAUGHT_UP):
-            out += self._settle()
+            out += self.settle()
         return out
-
-    def end(self) -> list[bytes | int]:
-        """Nothing more will come: what is still held back."""
-        return self._settle()
 
     def _note(self, now: float) -> None:
         self._recent.append((now, now - self._bytes / (self._format.frame_bytes * self._format.sample_rate)))
@@ -62,7 +58,8 @@ class Absence:
     def _lateness(self) -> float:
         return min(late for _, late in self._recent)
 
-    def _settle(self) -> list[bytes | int]:
+    def settle(self) -> list[bytes | int]:
+        """What is still held back, if it cannot be waited any longer; the time that is missing is as much as is known of it."""
         if self._since is None:
             return []
         missing = self._format.frames(max(0.0, self._lateness() - self._before))

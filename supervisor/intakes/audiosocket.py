@@ -141,6 +141,14 @@ class _Feed:
         self._looked = False
         return None
 
+    def settle(self) -> None:
+        """`sources.feed.Hesitant`: an absence is as long as it seems by now."""
+        assert self._absence
+        if not self.over:
+            self.look()
+            self._looked = True
+        self._items += self._absence.settle()
+
     def look(self) -> None:
         """Read what has come, and keep the line alive."""
         now, data = trio.current_time(), self._line.take()
@@ -163,7 +171,7 @@ class _Feed:
         now = trio.current_time()
         self._items += self._absence.came(now, audio)
         if self.over:
-            self._items += self._absence.end()
+            self._items += self._absence.settle()
         if audio:
             if self._heard is not None and now - self._heard <= STEADY:
                 self._steady += now - self._heard
@@ -181,7 +189,7 @@ class _Feed:
     def _finish(self) -> None:
         self.over = True
         if self._absence:
-            self._items += self._absence.end()
+            self._items += self._absence.settle()
         if self._line.broken:
             self.warnings.append(BROKE_OFF)
         if self._wire.fault:

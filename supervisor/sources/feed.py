@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..core.audio import AudioFormat
 from ..core.problem import Problem
@@ -43,6 +43,15 @@ class Feed(Protocol):
         otherwise at most 100 ms. None: no more for now, be it that nothing has come since the last time or that all
         of it was given then. End: nothing ever will come, however often it is asked.
         """
+        ...
+
+
+@runtime_checkable
+class Hesitant(Protocol):
+    """A feed that may hold back what has come, until it knows where on the call's clock that belongs."""
+
+    def settle(self) -> None:
+        """Decide now: what has come until this moment is all in the takes that follow."""
         ...
 
 

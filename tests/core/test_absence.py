@@ -28,7 +28,7 @@ def run(arrivals, until):
         while waiting and waiting[0][0] <= now + 1e-9:
             size += waiting.pop(0)[1]
         given_ += [(now, each) for each in absence.came(now, bytes(size))]
-    given_ += [(until, each) for each in absence.end()]
+    given_ += [(until, each) for each in absence.settle()]
     return given_
 
 
@@ -136,7 +136,7 @@ def test_whatever_comes_all_audio_goes_on_in_order(steps):
         piece = bytes([number]) * size
         sent += piece
         given_ += absence.came(now, piece)
-    given_ += absence.end()
+    given_ += absence.settle()
 
     assert b"".join(each for each in given_ if isinstance(each, bytes)) == sent
     assert all(each for each in given_)

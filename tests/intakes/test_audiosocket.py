@@ -36,8 +36,11 @@ def speech(seconds, at=0.0, audio=SLIN8, kind=0x10, start=0.0):
     ]
 
 
-def call(chunks, ends, *, config=PBX, plan=None, breaks=False, first=HELLO):
-    """One connection, as a call of its own; returns the line, the host, the call's events and its result."""
+def call(chunks, ends, *, config=PBX, plan=None, breaks=False, first=HELLO, act=None):
+    """One connection, as a call of its own; returns the line, the host, the call's events and its result.
+
+    `act` runs beside it.
+    """
 
     async def body(room):
         line = MemoryLine([(0.0, first), *chunks], ends, breaks)
@@ -46,7 +49,10 @@ def call(chunks, ends, *, config=PBX, plan=None, breaks=False, first=HELLO):
         if arrival is None:
             return line, host, [], None
         spec = room.spec(arrival.call_id, arrival.source, metadata=arrival.metadata)
-        result = await Call(spec, room.world).run()
+        running = Call(spec, room.world)
+        if act:
+            room.nursery.start_soon(act, running)
+        result = await running.run()
         return line, host, room.events, result
 
     return simulate(partial(in_room, body, plan or Plan()))
@@ -117,6 +123,38 @@ def test_a_stalled_sender_loses_nothing_and_fills_nothing():
     assert result.ended.audio.filled_frames == 0
     assert result.ended.audio.heard_frames == 40 * 8000
     assert [word.word for word in words(events)] == [word.word for word in spoken(40.0)]
+
+
+def test_what_was_spoken_in_a_pause_is_withheld_however_late_it_is_known_where_it_belongs():
+    """A caller comes back from hold shortly before the pause is over: how long it was is not known by then."""
+
+    async def act(running):
+        await trio.sleep_until(8.0)
+        running.pause()
+        await trio.sleep_until(21.0)
+        running.resume()
+
+    chunks = [*speech(10.0), *speech(15.0, at=20.0, start=10.0)]
+    _, _, events, result = call(chunks, 35.1, act=act)
+
+    said = [word.word for word in words(events)]
+    assert said
+    spoken_then = [word.word for word in spoken(25.0) if word.start >= 8.2 * 8000 and word.end <= 11.0 * 8000]
+    assert len(spoken_then) > 3
+    assert not set(said) & set(spoken_then)
+    assert result.ended.audio.withheld == pytest.approx(13.0, abs=0.25)
+    assert result.ended.audio.heard == pytest.approx(35.0, abs=0.25)
+
+
+def test_what_came_until_a_call_is_ended_is_transcribed_whatever_it_is_waited_for():
+    async def act(running):
+        await trio.sleep_until(21.0)
+        running.stop()
+
+    _, _, events, result = call([*speech(10.0), *speech(15.0, at=20.0, start=10.0)], 35.1, act=act)
+
+    assert result.ended.audio.heard == result.ended.audio.acknowledged == pytest.approx(21.0, abs=0.15)
+    assert len(words(events)) >= len(spoken(11.0)) - 1
 
 
 def test_a_muted_caller_is_waited_for_and_the_clock_begins_with_the_first_frame():
