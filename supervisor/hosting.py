@@ -53,7 +53,7 @@ class Hosting:
     async def run(self, these: Running) -> None:
         config = self.now.config
         self.these = these
-        self._leaving, self._asked, self._drain = trio.Event(), trio.Event(), trio.CancelScope()
+        self._opened, self._leaving, self._asked, self._drain = trio.Event(), trio.Event(), trio.Event(), trio.CancelScope()
         obeyed = config.settings.retry.retry_after_longest
         self.fleet = SharedFleet(config.settings.fleet, self._say, obeyed=obeyed)
         lag = Lag(self.notifier, self.metrics.lag)
@@ -94,6 +94,7 @@ class Hosting:
                     calls = self._begin(config)
                     status = Status(these, self.daemon, self.fleet, self.notifier)
                     await self._ready(calls, status)
+                    self._opened.set()
                     beside.start_soon(status.run)
             beside.cancel_scope.cancel("all calls have ended")
 
@@ -164,6 +165,7 @@ class Hosting:
         self.these.abort()
 
     def _leave(self) -> None:
+        self._opened.set()
         self.daemon.draining = True
         self.doors.close()
         self.notifier.stopping()
@@ -186,6 +188,7 @@ class Hosting:
     # What changes
 
     async def reload(self) -> list[str]:
+        await self._opened.wait()  # what is still being opened would be opened twice
         self.notifier.reloading()
         try:
             return await self._reloading()

@@ -444,6 +444,29 @@ def test_told_to_end_before_it_is_open_it_begins_nothing(tmp_path, monkeypatch):
     assert house.outcome is Exit.OK
 
 
+def test_a_reload_while_it_opens_waits_its_turn(monkeypatch):
+    """Or both would open the same doors."""
+    asked = []
+
+    def ask(daemon):
+        if not asked:
+            asked.append(daemon)
+            trio.lowlevel.spawn_system_task(daemon.reload)
+
+    slowly(monkeypatch, 2.0, meanwhile=ask)
+
+    async def body(house):
+        await trio.sleep(5)
+        house.place("a", 5.0)
+        await trio.sleep(20)
+
+    house = host(body)
+
+    whole(house, "a", 5.0)
+    assert len(house.intakes) == 1
+    assert [state for _, state in house.notifier.lines if state in ("READY=1", "RELOADING=1")] == ["READY=1", "RELOADING=1", "READY=1"]
+
+
 def test_told_to_end_while_a_source_is_waited_for_it_is_not_ready_any_more(tmp_path):
     os.mkfifo(tmp_path / "line")
     listed = CallConfig("listed", f"fifo:{tmp_path / 'line'}")
